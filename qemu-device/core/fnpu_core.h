@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The FluidNPU as a library: registers, rings, MMU, the Fluid Batching Engine
+ * and exact int8 arithmetic, with no I/O, no threads, no clock and no global
+ * state. Hosts are the QEMU PCI device (qemu-device/hw) and the in-process
+ * emulator behind libfluidnpu's `emu` back end; both get the same results and the
+ * same device times because they run the same code.
+ *
+ * A host gives the device memory, interrupts and a worker (struct
+ * fnpu_host_ops), passes register accesses in, and calls fnpu_dev_advance()
+ * when the device time that fnpu_dev_deadline() names has come.
+ *
+ * Threads: all functions but fnpu_dev_work() must be called under one lock of the
+ * host's. fnpu_dev_work() runs without it, on any one thread.
+ */
+#ifndef FNPU_CORE_H
+#define FNPU_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fluidnpu_hw.h"
+
+#define FNPU_NEVER UINT64_MAX
+
+struct fnpu_dev;
+
+/**
+ * struct fnpu_config - what a device is made of
+ * @geometry: of the NPU; checked by fnpu_dev_new()
+ * @clock_hz: device clock
+ * @functional: compute results; otherwise only time is modelled and the sample
+ *	table says where each sample exits
+ */
+struct fnpu_config {
+	struct fluidnpu_hw_geometry geometry;
+	uint32_t clock_hz;
+	bool functional;
+};
+
+/** fnpu_config_default() - the NPU of the project's documents: 128 x 16 x 64, 800 MHz, k up to 8 */
+void fnpu_config_default(struct fnpu_config *config);
+
+/**
+ * fnpu_config_check() - NULL, or a sentence that names what is wrong with @config
+ */
+const char *fnpu_config_check(const struct fnpu_config *config);
+
+/**
+ * struct fnpu_host_ops - what a host provides; @host is the pointer given to fnpu_dev_new()
+ * @dma_read: copy @bytes from bus address @addr; false on a bus error. Any thread.
+ * @dma_write: the other way
+ * @interrupt: raise MSI-X @vector. Under the host's lock.
+ * @work_start: have fnpu_dev_work() called exactly once, now or on a worker thread
+ * @work_wait: return when that call has returned
+ */
+struct fnpu_host_ops {
+	bool (*dma_read)(void *host, uint64_t addr, void *buf, size_t bytes);
+	bool (*dma_write)(void *host, uint64_t addr, const void *buf, size_t bytes);
+	void (*interrupt)(void *host, unsigned int vector);
+	void (*work_start)(void *host);
+	void (*work_wait)(void *host);
+};
+
+/** fnpu_dev_new() - a device after power-on; NULL when out of memory or @config is bad */
+struct fnpu_dev *fnpu_dev_new(const struct fnpu_config *config,
+			      const struct fnpu_host_ops *ops, void *host);
+
+/** fnpu_dev_free() - waits for the worker first; NULL is fine */
+void fnpu_dev_free(struct fnpu_dev *dev);
+
+/**
+ * fnpu_dev_read() / fnpu_dev_write() - 32-bit access to BAR 0
+ * @offset: in the BAR; what is no register reads as 0 and ignores writes
+ * @now: device time, cycles; must not run backwards
+ */
+uint32_t fnpu_dev_read(struct fnpu_dev *dev, uint32_t offset, uint64_t now);
+void fnpu_dev_write(struct fnpu_dev *dev, uint32_t offset, uint32_t value, uint64_t now);
+
+/** fnpu_dev_deadline() - device time at which fnpu_dev_advance() has something to do, or FNPU_NEVER */
+uint64_t fnpu_dev_deadline(const struct fnpu_dev *dev);
+
+/** fnpu_dev_advance() - do everything that is due at device time @now */
+void fnpu_dev_advance(struct fnpu_dev *dev, uint64_t now);
+
+/** fnpu_dev_work() - the computing that ops->work_start() asked for */
+void fnpu_dev_work(struct fnpu_dev *dev);
+
+/** fnpu_dev_reset() - power-on state (PCI reset, FLR); as CTRL.RESET */
+void fnpu_dev_reset(struct fnpu_dev *dev);
+
+#endif /* FNPU_CORE_H */

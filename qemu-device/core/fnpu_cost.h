@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The time model: what a layer costs on a given NPU under a given batch
+ * layout. The device uses it to know when a layer ends, the compiler to find the
+ * control block and the cost table, tools to report utilisation.
+ *
+ * Layers run in groups: a matrix layer (CONV) and the vector layers fused with
+ * it (FLUIDNPU_LAYER_FUSED), or one vector layer alone. A group is what has a
+ * boundary: policies, preemption and next_layer always name its first layer.
+ */
+#ifndef FNPU_COST_H
+#define FNPU_COST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fluidnpu_hw.h"
+
+/**
+ * struct fnpu_cost - of one group, for the n samples of one pass or summed over passes
+ * @cycles: device time
+ * @compute_cycles: of the matrix engine, row tiles padded
+ * @vector_cycles: of the vector unit, hidden under the matrix engine
+ * @dram_cycles: of the DRAM, hidden likewise; what sticks out is stall
+ * @useful_macs: multiplications the layer needs
+ * @weight_bytes: read from DRAM
+ * @act_read_bytes, @act_write_bytes: activations from and to DRAM
+ */
+struct fnpu_cost {
+	uint64_t cycles;
+	uint64_t compute_cycles;
+	uint64_t vector_cycles;
+	uint64_t dram_cycles;
+	uint64_t useful_macs;
+	uint64_t weight_bytes;
+	uint64_t act_read_bytes;
+	uint64_t act_write_bytes;
+};
+
+/** fnpu_group_size() - layers in the group that starts at @layers[0]; 1..@left */
+unsigned int fnpu_group_size(const struct fluidnpu_hw_layer *layers, unsigned int left);
+
+/** fnpu_policy_valid() - can this NPU lay out a pass of @p->n out of @b samples this way? */
+bool fnpu_policy_valid(const struct fluidnpu_hw_geometry *g,
+		       const struct fluidnpu_hw_policy *p, unsigned int b);
+
+/**
+ * fnpu_cost_pass() - cost of @p->n samples of the group of @count layers
+ * under policy @p, added to @sum
+ *
+ * compute = n_R * n_C * n_P * b_p * T_R/k with n_R = ceil(b_r * R / (T_R/k)),
+ * n_P = ceil(P / (k * T_P)), n_C = ceil(C / (T_C/k)) per convolution group;
+ * cycles = max(compute, vector, DRAM) + layer overhead.
+ */
+void fnpu_cost_pass(const struct fluidnpu_hw_geometry *g,
+		    const struct fluidnpu_hw_layer *layers, unsigned int count,
+		    const struct fluidnpu_hw_policy *p, struct fnpu_cost *sum);
+
+/**
+ * fnpu_cost_batch() - cost of a live batch of @b samples, split into passes
+ * as control-block row @row (entry b - 1 is for batch b) says
+ * Returns false when an entry that is used is not valid on this NPU.
+ */
+bool fnpu_cost_batch(const struct fluidnpu_hw_geometry *g,
+		     const struct fluidnpu_hw_layer *layers, unsigned int count,
+		     const struct fluidnpu_hw_policy *row, unsigned int b,
+		     struct fnpu_cost *sum);
+
+#endif /* FNPU_COST_H */
