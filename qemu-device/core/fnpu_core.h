@@ -53,14 +53,15 @@ const char *fnpu_config_check(const struct fnpu_config *config);
  * @dma_write: the other way
  * @interrupt: raise MSI-X @vector. Under the host's lock.
  * @work_start: have fnpu_dev_work() called exactly once, now or on a worker thread
- * @work_wait: return when that call has returned
+ * @work_wait: return when that call has returned; true if it had not yet, so that
+ *	the host, slower than the model, made device time stand still
  */
 struct fnpu_host_ops {
 	bool (*dma_read)(void *host, uint64_t addr, void *buf, size_t bytes);
 	bool (*dma_write)(void *host, uint64_t addr, const void *buf, size_t bytes);
 	void (*interrupt)(void *host, unsigned int vector);
 	void (*work_start)(void *host);
-	void (*work_wait)(void *host);
+	bool (*work_wait)(void *host);
 };
 
 /** fnpu_dev_new() - a device after power-on; NULL when out of memory or @config is bad */
