@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the core share. One file per part of the NPU:
+ *
+ *	dev.c		registers, reset, configuration
+ *	mmu.c		page-table walk and access to a job's memory
+ *	queue.c		submission rings, completion ring, interrupts
+ *	engine.c	the Fluid Batching Engine: which group runs next, exits
+ *	layer.c		one layer: validation and functional execution
+ *	gemm.c, gemm_avx2.c	int8 matrix kernels
+ *	vector.c	add, pooling, exit heads
+ *	cost.c		the time model
+ *
+ * Two threads touch a device: the host's (under its lock) and, between
+ * work_start() and work_wait(), the worker. The worker uses struct fnpu_work, the
+ * MMU and the scratch buffers; whoever else wants those calls
+ * fnpu_engine_quiesce() first. So no lock is needed here.
+ */
+#ifndef FNPU_INTERNAL_H
+#define FNPU_INTERNAL_H
+
+#include "fnpu_core.h"
+#include "fnpu_cost.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the device's structures are little-endian and are used in place"
+#endif
+
+#define FNPU_MAX_GROUP		8	/* layers that may be fused */
+#define FNPU_MAX_TENSOR_BYTES	(1u << 28)
+#define FNPU_TLB_ENTRIES	256
+
+/** struct fnpu_fault - why an access or a layer failed; status FLUIDNPU_OK: it did not */
+struct fnpu_fault {
+	uint8_t status;		/* enum fluidnpu_hw_status */
+	bool write;
+	uint64_t iova;
+};
+
+struct fnpu_tlb_entry {
+	uint64_t tag;		/* as << 32 | page number, + 1; 0: empty */
+	uint64_t page;		/* bus address */
+	bool write;
+};
+
+struct fnpu_as {
+	bool enabled;
+	uint64_t root;
+};
+
+/** struct fnpu_sample - a sample of a job in flight */
+struct fnpu_sample {
+	struct fluidnpu_hw_sample hw;
+	bool live;
+};
+
+/** struct fnpu_head_result - what an exit head found for one sample */
+struct fnpu_head_result {
+	uint16_t class_index;
+	float confidence;
+	float entropy;		/* nats */
+	float margin;
+};
+
+/**
+ * struct fnpu_job - the job that a queue has started or will resume
+ * @next_layer: where it goes on
+ * @resident_bytes: per sample, of state in the activation SRAM after the last group
+ * @evicted: its state was written back for a job of higher priority
+ */
+struct fnpu_job {
+	struct fluidnpu_hw_sqe sqe;
+	struct fluidnpu_hw_program program;
+	struct fnpu_sample samples[FLUIDNPU_MAX_BATCH];
+	unsigned int num_live;
+	uint32_t next_layer;
+	uint32_t resident_bytes;
+	bool evicted;
+	bool started;
+	uint64_t queued_time;
+	uint64_t started_time;
+};
+
+struct fnpu_queue {
+	uint32_t base_lo, base_hi, entries_reg;
+	uint32_t priority;
+	bool enabled;
+	bool halted;
+	uint64_t base;
+	uint32_t entries;
+	uint32_t head;		/* next to fetch */
+	uint32_t tail;
+	uint64_t *queued_time;	/* per ring entry: when its doorbell came */
+	bool has_job;
+	struct fnpu_job job;
+};
+
+struct fnpu_cq {
+	uint32_t base_lo, base_hi;
+	uint64_t base;
+	uint32_t entries;	/* 0: not set up */
+	uint32_t head;		/* the driver's */
+	uint32_t tail;
+	uint32_t phase;
+	uint32_t coalesce_count;
+	uint32_t coalesce_cycles;
+	uint32_t pending;	/* posted since the last interrupt */
+	uint64_t irq_deadline;
+};
+
+/** struct fnpu_work - one group of layers for the worker, copied when it starts */
+struct fnpu_work {
+	uint16_t as_id;
+	uint64_t program_iova;
+	struct fluidnpu_hw_program program;
+	struct fluidnpu_hw_layer layers[FNPU_MAX_GROUP];
+	unsigned int num_layers;
+	struct fluidnpu_hw_sample samples[FLUIDNPU_MAX_BATCH];
+	unsigned int num_samples;
+	struct fnpu_head_result heads[FLUIDNPU_MAX_BATCH];
+	struct fnpu_fault fault;
+};
+
+/** struct fnpu_buffer - scratch memory that grows and stays */
+struct fnpu_buffer {
+	void *data;
+	size_t bytes;
+};
+
+/** struct fnpu_scratch - the worker's */
+struct fnpu_scratch {
+	struct fnpu_buffer in, in2, out;	/* int8 tensors of one sample */
+	struct fnpu_buffer weights;		/* as in the program */
+	struct fnpu_buffer packed;		/* int16, for the kernels */
+	struct fnpu_buffer bias, scale;
+	struct fnpu_buffer padded;		/* int16, input less its zero point */
+	struct fnpu_buffer rows;		/* int16 [block][depth] */
+	struct fnpu_buffer acc;			/* int32 [block][channels] */
+};
+
+struct fnpu_gemm_kernels;
+
+struct fnpu_dev {
+	struct fnpu_config config;
+	const struct fnpu_host_ops *ops;
+	void *host;
+
+	uint64_t time;			/* last device time seen, cycles */
+	uint32_t latched_hi;
+	bool enabled;
+	bool fatal;
+
+	uint32_t as_select, as_root_lo, as_root_hi;
+	struct fnpu_as as[FLUIDNPU_MAX_AS];
+	struct fnpu_tlb_entry tlb[FNPU_TLB_ENTRIES];
+
+	struct fnpu_queue queues[FLUIDNPU_MAX_QUEUES];
+	struct fnpu_cq cq;
+	uint64_t counters[FLUIDNPU_CNT_NUM];
+
+	/* the group that runs */
+	int running;			/* queue, -1: idle */
+	bool worker_busy;
+	uint64_t group_end;
+	struct fnpu_cost group_cost;
+	struct fnpu_work work;
+
+	struct fnpu_scratch scratch;
+	const struct fnpu_gemm_kernels *gemm;
+};
+
+/* dev.c */
+void fnpu_dev_fatal(struct fnpu_dev *dev);
+
+/* mmu.c */
+void fnpu_tlb_flush(struct fnpu_dev *dev, unsigned int as);
+bool fnpu_vm_read(struct fnpu_dev *dev, unsigned int as, uint64_t iova, void *buf, size_t bytes,
+		  struct fnpu_fault *fault);
+bool fnpu_vm_write(struct fnpu_dev *dev, unsigned int as, uint64_t iova, const void *buf,
+		   size_t bytes, struct fnpu_fault *fault);
+
+/* queue.c */
+void fnpu_queue_reset(struct fnpu_queue *q);
+bool fnpu_queue_enable(struct fnpu_dev *dev, unsigned int index);
+void fnpu_queue_doorbell(struct fnpu_dev *dev, unsigned int index, uint32_t tail);
+bool fnpu_queue_peek(struct fnpu_dev *dev, unsigned int index, struct fluidnpu_hw_sqe *sqe);
+bool fnpu_cq_enable(struct fnpu_dev *dev, uint32_t entries);
+unsigned int fnpu_cq_room(const struct fnpu_cq *cq);
+void fnpu_cq_post(struct fnpu_dev *dev, struct fluidnpu_hw_cqe *cqe);
+void fnpu_cq_interrupt(struct fnpu_dev *dev);
+void fnpu_cq_advance(struct fnpu_dev *dev);
+
+/* engine.c */
+void fnpu_engine_quiesce(struct fnpu_dev *dev);
+void fnpu_engine_schedule(struct fnpu_dev *dev);
+void fnpu_engine_advance(struct fnpu_dev *dev);
+void fnpu_engine_abort(struct fnpu_dev *dev, unsigned int queue);
+void fnpu_engine_drop(struct fnpu_dev *dev, unsigned int queue);
+
+/* layer.c */
+bool fnpu_layer_valid(const struct fluidnpu_hw_program *program,
+		      const struct fluidnpu_hw_layer *layer);
+void fnpu_work_run(struct fnpu_dev *dev, struct fnpu_work *work);
+void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes);
+
+/* vector.c */
+void fnpu_vector_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
+		     int8_t *out);
+void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
+void fnpu_vector_maxpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
+void fnpu_vector_exit_head(const struct fluidnpu_hw_layer *l, const int8_t *logits,
+			   struct fnpu_head_result *result);
+
+/** fnpu_float() - the binary32 whose bits are @bits */
+static inline float fnpu_float(uint32_t bits)
+{
+	union { uint32_t u; float f; } v = { .u = bits };
+
+	return v.f;
+}
+
+static inline uint32_t fnpu_float_bits(float f)
+{
+	union { float f; uint32_t u; } v = { .f = f };
+
+	return v.u;
+}
+
+/**
+ * fnpu_requantize() - clamp(round_half_even(v) + zero_point) as int8
+ *
+ * Clamped first, so that the sum with 1.5 * 2^23 rounds to nearest even in the
+ * last place of a binary32, on every host; a NaN becomes the lower bound.
+ */
+static inline int8_t fnpu_requantize(float v, int zero_point, int lo, int hi)
+{
+	const float magic = 12582912.0f;
+	int q;
+
+	v = v > -1024.0f ? v : -1024.0f;
+	v = v < 1024.0f ? v : 1024.0f;
+	q = (int)((v + magic) - magic) + zero_point;
+	return (int8_t)(q < lo ? lo : q > hi ? hi : q);
+}
+
+#endif /* FNPU_INTERNAL_H */

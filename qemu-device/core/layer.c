@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Layers: what a valid descriptor is, and the functional execution of a group.
+ *
+ * A sample's activations live in its state buffer in guest memory between layers, so
+ * that a job can be cut and resumed anywhere; a layer reads its inputs from there,
+ * computes in scratch memory and writes its output back. A descriptor was
+ * copied and validated before it gets here; weights and activations are just numbers.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fnpu_internal.h"
+#include "gemm.h"
+
+void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes)
+{
+	/* the vector kernels may load, never use, up to a vector beyond the end */
+	const size_t slack = 64;
+
+	if (bytes + slack > buffer->bytes) {
+		free(buffer->data);
+		buffer->data = calloc(1, bytes + slack);
+		buffer->bytes = buffer->data ? bytes + slack : 0;
+	}
+	return buffer->data;
+}
+
+static uint64_t in_bytes(const struct fluidnpu_hw_layer *l)
+{
+	return (uint64_t)l->in_h * l->in_w * l->in_c;
+}
+
+static uint64_t out_bytes(const struct fluidnpu_hw_layer *l)
+{
+	return (uint64_t)l->out_h * l->out_w * l->out_c;
+}
+
+static uint64_t conv_depth(const struct fluidnpu_hw_layer *l)
+{
+	return (uint64_t)l->kernel_h * l->kernel_w * (l->in_c / l->groups);
+}
+
+static bool input_fits(const struct fluidnpu_hw_program *p, uint32_t off, uint64_t bytes)
+{
+	if (off == FLUIDNPU_TENSOR_INPUT)
+		return bytes <= p->input_bytes;
+	return off + bytes <= p->state_bytes;
+}
+
+static bool program_fits(const struct fluidnpu_hw_program *p, uint32_t off, uint64_t bytes)
+{
+	return off + bytes <= p->total_bytes;
+}
+
+static bool finite_positive(uint32_t bits)
+{
+	return bits && bits < 0x7f800000u;
+}
+
+/* Output extent of a window of @span elements that moves by @stride over in + padding. */
+static bool window_fits(unsigned int in, unsigned int pad, unsigned int span, unsigned int stride,
+			unsigned int out)
+{
+	return stride && span && in + pad >= span && (in + pad - span) / stride + 1 == out;
+}
+
+static bool windows_valid(const struct fluidnpu_hw_layer *l, unsigned int dilation_h,
+			  unsigned int dilation_w)
+{
+	if (!l->kernel_h || !l->kernel_w || !dilation_h || !dilation_w)
+		return false;
+	return window_fits(l->in_h, l->pad_t + l->pad_b, (l->kernel_h - 1) * dilation_h + 1,
+			   l->stride_h, l->out_h) &&
+	       window_fits(l->in_w, l->pad_l + l->pad_r, (l->kernel_w - 1) * dilation_w + 1,
+			   l->stride_w, l->out_w);
+}
+
+static bool conv_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu_hw_layer *l)
+{
+	uint64_t padded = (uint64_t)(l->in_h + l->pad_t + l->pad_b) *
+			  (l->in_w + l->pad_l + l->pad_r) * l->in_c;
+
+	if (!l->groups || l->in_c % l->groups || l->out_c % l->groups)
+		return false;
+	if (!windows_valid(l, l->dilation_h, l->dilation_w) || padded > FNPU_MAX_TENSOR_BYTES)
+		return false;
+	return program_fits(p, l->weights_off, conv_depth(l) * l->out_c) &&
+	       program_fits(p, l->bias_off, 4ull * l->out_c) &&
+	       program_fits(p, l->scale_off, 4ull * l->out_c);
+}
+
+static bool pool_valid(const struct fluidnpu_hw_layer *l)
+{
+	if (l->in_c != l->out_c || !windows_valid(l, 1, 1))
+		return false;
+	/* a window never lies in the padding alone */
+	return l->pad_t < l->kernel_h && l->pad_b < l->kernel_h &&
+	       l->pad_l < l->kernel_w && l->pad_r < l->kernel_w;
+}
+
+static bool exit_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu_hw_layer *l)
+{
+	if (l->in_h != 1 || l->in_w != 1 || l->in_c > FLUIDNPU_MAX_CLASSES)
+		return false;
+	if (l->exit_index >= p->num_exits || l->exit_criterion > FLUIDNPU_EXIT_MARGIN)
+		return false;
+	return finite_positive(l->scale_in) && (uint64_t)l->logits_off + l->in_c <= p->logits_bytes;
+}
+
+/** fnpu_layer_valid() - can @l run without leaving the program, the state or the host's means? */
+bool fnpu_layer_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu_hw_layer *l)
+{
+	if (!in_bytes(l) || in_bytes(l) > FNPU_MAX_TENSOR_BYTES ||
+	    !input_fits(p, l->in_off, in_bytes(l)) || l->clamp_min > l->clamp_max)
+		return false;
+	if (l->op != FLUIDNPU_LAYER_EXIT &&
+	    (!out_bytes(l) || out_bytes(l) > FNPU_MAX_TENSOR_BYTES ||
+	     l->out_off + out_bytes(l) > p->state_bytes))
+		return false;
+
+	switch (l->op) {
+	case FLUIDNPU_LAYER_CONV:
+		return conv_valid(p, l);
+	case FLUIDNPU_LAYER_ADD:
+		return in_bytes(l) == out_bytes(l) && input_fits(p, l->in2_off, in_bytes(l));
+	case FLUIDNPU_LAYER_AVGPOOL:
+	case FLUIDNPU_LAYER_MAXPOOL:
+		return pool_valid(l);
+	case FLUIDNPU_LAYER_EXIT:
+		return exit_valid(p, l);
+	default:
+		return false;
+	}
+}
+
+static bool out_of_memory(struct fnpu_fault *fault)
+{
+	*fault = (struct fnpu_fault){ .status = FLUIDNPU_ERR_DMA };
+	return false;
+}
+
+static bool read_program(struct fnpu_dev *dev, struct fnpu_work *w, uint32_t off,
+			 struct fnpu_buffer *buffer, size_t bytes)
+{
+	void *data = fnpu_buffer_get(buffer, bytes);
+
+	if (!data)
+		return out_of_memory(&w->fault);
+	return fnpu_vm_read(dev, w->as_id, w->program_iova + off, data, bytes, &w->fault);
+}
+
+static bool read_tensor(struct fnpu_dev *dev, struct fnpu_work *w,
+			const struct fluidnpu_hw_sample *s, uint32_t off,
+			struct fnpu_buffer *buffer, size_t bytes)
+{
+	uint64_t iova = off == FLUIDNPU_TENSOR_INPUT ? s->input_iova : s->state_iova + off;
+	void *data = fnpu_buffer_get(buffer, bytes);
+
+	if (!data)
+		return out_of_memory(&w->fault);
+	return fnpu_vm_read(dev, w->as_id, iova, data, bytes, &w->fault);
+}
+
+static bool run_exit(struct fnpu_dev *dev, struct fnpu_work *w, const struct fluidnpu_hw_layer *l,
+		     unsigned int sample)
+{
+	const struct fluidnpu_hw_sample *s = &w->samples[sample];
+	const int8_t *logits = dev->scratch.in.data;
+
+	fnpu_vector_exit_head(l, logits, &w->heads[sample]);
+	if (!s->logits_iova)
+		return true;
+	return fnpu_vm_write(dev, w->as_id, s->logits_iova + l->logits_off, logits, l->in_c,
+			     &w->fault);
+}
+
+/* One layer for one sample; a CONV's weights have been prepared. */
+static bool run_sample(struct fnpu_dev *dev, struct fnpu_work *w, const struct fluidnpu_hw_layer *l,
+		       unsigned int sample)
+{
+	const struct fluidnpu_hw_sample *s = &w->samples[sample];
+	struct fnpu_scratch *x = &dev->scratch;
+	int8_t *out;
+
+	if (!read_tensor(dev, w, s, l->in_off, &x->in, in_bytes(l)))
+		return false;
+	if (l->op == FLUIDNPU_LAYER_EXIT)
+		return run_exit(dev, w, l, sample);
+
+	out = fnpu_buffer_get(&x->out, out_bytes(l));
+	if (!out)
+		return out_of_memory(&w->fault);
+	switch (l->op) {
+	case FLUIDNPU_LAYER_CONV:
+		if (!fnpu_conv_run(x, dev->gemm, l, x->in.data, out))
+			return out_of_memory(&w->fault);
+		break;
+	case FLUIDNPU_LAYER_ADD:
+		if (!read_tensor(dev, w, s, l->in2_off, &x->in2, in_bytes(l)))
+			return false;
+		fnpu_vector_add(l, x->in.data, x->in2.data, out);
+		break;
+	case FLUIDNPU_LAYER_AVGPOOL:
+		fnpu_vector_avgpool(l, x->in.data, out);
+		break;
+	case FLUIDNPU_LAYER_MAXPOOL:
+		fnpu_vector_maxpool(l, x->in.data, out);
+		break;
+	}
+	return fnpu_vm_write(dev, w->as_id, s->state_iova + l->out_off, out, out_bytes(l),
+			     &w->fault);
+}
+
+static bool prepare_conv(struct fnpu_dev *dev, struct fnpu_work *w,
+			 const struct fluidnpu_hw_layer *l)
+{
+	struct fnpu_scratch *x = &dev->scratch;
+
+	if (!read_program(dev, w, l->weights_off, &x->weights, conv_depth(l) * l->out_c) ||
+	    !read_program(dev, w, l->bias_off, &x->bias, 4ull * l->out_c) ||
+	    !read_program(dev, w, l->scale_off, &x->scale, 4ull * l->out_c))
+		return false;
+	return fnpu_conv_pack(x, l) || out_of_memory(&w->fault);
+}
+
+/** fnpu_work_run() - run a group for all its samples; what went wrong is in @w->fault */
+void fnpu_work_run(struct fnpu_dev *dev, struct fnpu_work *w)
+{
+	for (unsigned int i = 0; i < w->num_layers; i++) {
+		const struct fluidnpu_hw_layer *l = &w->layers[i];
+
+		if (l->op == FLUIDNPU_LAYER_CONV && !prepare_conv(dev, w, l))
+			return;
+		for (unsigned int s = 0; s < w->num_samples; s++)
+			if (!run_sample(dev, w, l, s))
+				return;
+	}
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The vector unit: residual add, pooling, and exit heads. All floating point is
+ * binary32 without contraction and without libm, so that every host, compiler and
+ * optimisation level gives the same bits.
+ */
+#include <string.h>
+
+#include "fnpu_internal.h"
+
+void fnpu_vector_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
+		     int8_t *out)
+{
+	const float scale_a = fnpu_float(l->scale_in), scale_b = fnpu_float(l->scale_in2);
+	const size_t n = (size_t)l->out_h * l->out_w * l->out_c;
+
+	for (size_t i = 0; i < n; i++) {
+		float v = (float)(a[i] - l->zp_in) * scale_a + (float)(b[i] - l->zp_in2) * scale_b;
+
+		out[i] = fnpu_requantize(v, l->zp_out, l->clamp_min, l->clamp_max);
+	}
+}
+
+/* The part of a pooling window that lies in the input, in input coordinates. */
+struct window {
+	unsigned int y0, y1, x0, x1;
+};
+
+static struct window window_at(const struct fluidnpu_hw_layer *l, unsigned int oy, unsigned int ox)
+{
+	int y = (int)(oy * l->stride_h) - l->pad_t, x = (int)(ox * l->stride_w) - l->pad_l;
+	int y1 = y + l->kernel_h, x1 = x + l->kernel_w;
+
+	return (struct window){
+		.y0 = y < 0 ? 0 : y,
+		.y1 = y1 > l->in_h ? l->in_h : y1,
+		.x0 = x < 0 ? 0 : x,
+		.x1 = x1 > l->in_w ? l->in_w : x1,
+	};
+}
+
+void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out)
+{
+	const unsigned int full = l->kernel_h * l->kernel_w;
+	const float scale = fnpu_float(l->scale_in);
+
+	for (unsigned int oy = 0; oy < l->out_h; oy++) {
+		for (unsigned int ox = 0; ox < l->out_w; ox++) {
+			struct window w = window_at(l, oy, ox);
+			unsigned int count = (w.y1 - w.y0) * (w.x1 - w.x0);
+			float s = scale;
+
+			if (count != full && !(l->flags & FLUIDNPU_LAYER_POOL_COUNT_PAD))
+				s = scale * (float)full / (float)count;
+			for (unsigned int c = 0; c < l->out_c; c++) {
+				int32_t sum = 0;
+
+				for (unsigned int y = w.y0; y < w.y1; y++)
+					for (unsigned int x = w.x0; x < w.x1; x++)
+						sum += in[((size_t)y * l->in_w + x) * l->in_c + c] -
+						       l->zp_in;
+				*out++ = fnpu_requantize((float)sum * s, l->zp_out, l->clamp_min,
+							 l->clamp_max);
+			}
+		}
+	}
+}
+
+void fnpu_vector_maxpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out)
+{
+	for (unsigned int oy = 0; oy < l->out_h; oy++) {
+		for (unsigned int ox = 0; ox < l->out_w; ox++) {
+			struct window w = window_at(l, oy, ox);
+
+			for (unsigned int c = 0; c < l->out_c; c++) {
+				int8_t best = -128;
+
+				for (unsigned int y = w.y0; y < w.y1; y++) {
+					for (unsigned int x = w.x0; x < w.x1; x++) {
+						int8_t v = in[((size_t)y * l->in_w + x) * l->in_c + c];
+
+						best = v > best ? v : best;
+					}
+				}
+				best = best < l->clamp_min ? l->clamp_min : best;
+				*out++ = best > l->clamp_max ? l->clamp_max : best;
+			}
+		}
+	}
+}
+
+/*
+ * exp(x) for x <= 0, relative error below 2^-22: x = n ln 2 + r with |r| <= ln 2 / 2,
+ * ln 2 in two parts so that r is exact enough, and the Taylor polynomial of e^r.
+ * Below -87 the result is 0: such a class has no share in the softmax.
+ */
+static float exp_negative(float x)
+{
+	const float magic = 12582912.0f;
+	float n, r, p;
+
+	if (!(x > -87.0f))
+		return 0.0f;
+	n = (x * 1.44269504f + magic) - magic;
+	r = x - n * 0.693359375f;
+	r = r - n * -2.12194440e-4f;
+	p = 1.0f / 5040.0f;
+	p = p * r + 1.0f / 720.0f;
+	p = p * r + 1.0f / 120.0f;
+	p = p * r + 1.0f / 24.0f;
+	p = p * r + 1.0f / 6.0f;
+	p = p * r + 0.5f;
+	p = p * r + 1.0f;
+	p = p * r + 1.0f;
+	return p * fnpu_float((uint32_t)((int)n + 127) << 23);
+}
+
+/*
+ * ln(x) for finite x >= 1: x = 2^e m with m in [sqrt(1/2), sqrt(2)), and
+ * ln m = 2 artanh((m - 1) / (m + 1)) by its series.
+ */
+static float log_positive(float x)
+{
+	uint32_t bits = fnpu_float_bits(x);
+	int e = (int)(bits >> 23) - 127;
+	float m = fnpu_float((bits & 0x007fffffu) | 0x3f800000u), t, t2, p;
+
+	if (m > 1.41421356f) {
+		m = m * 0.5f;
+		e++;
+	}
+	t = (m - 1.0f) / (m + 1.0f);
+	t2 = t * t;
+	p = 1.0f / 9.0f;
+	p = p * t2 + 1.0f / 7.0f;
+	p = p * t2 + 1.0f / 5.0f;
+	p = p * t2 + 1.0f / 3.0f;
+	p = p * t2 + 1.0f;
+	return 2.0f * t * p + (float)e * 0.693147181f;
+}
+
+/*
+ * Softmax statistics of one sample's logits. With e_i = exp(v_i - v_max) and S = sum e_i:
+ * confidence = 1 / S, margin = (1 - e_second) / S, entropy = ln S - sum e_i (v_i - v_max) / S.
+ * Of equal logits the first is the top-1 class.
+ */
+void fnpu_vector_exit_head(const struct fluidnpu_hw_layer *l, const int8_t *logits,
+			   struct fnpu_head_result *result)
+{
+	const float scale = fnpu_float(l->scale_in);
+	float sum = 0.0f, weighted = 0.0f, second = 0.0f;
+	unsigned int top = 0;
+
+	for (unsigned int i = 1; i < l->in_c; i++)
+		if (logits[i] > logits[top])
+			top = i;
+	for (unsigned int i = 0; i < l->in_c; i++) {
+		float d = (float)(logits[i] - logits[top]) * scale;
+		float e = exp_negative(d);
+
+		sum = sum + e;
+		if (e > 0.0f)
+			weighted = weighted + e * d;
+		if (i != top && e > second)
+			second = e;
+	}
+	result->class_index = top;
+	result->confidence = 1.0f / sum;
+	result->margin = (1.0f - second) / sum;
+	result->entropy = log_positive(sum) - weighted / sum;
+}
