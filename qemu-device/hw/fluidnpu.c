@@ -1,0 +1,387 @@
+/*
+ * FluidNPU PCI device
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Glue between QEMU and the NPU core (core/fnpu_core.h): a BAR with the
+ * core's registers, MSI-X, DMA, a timer on the virtual clock and a worker thread.
+ *
+ * Time: the core says when its next event is due, in device cycles; a timer on
+ * QEMU_CLOCK_VIRTUAL fires then, so with -icount the guest sees exactly the
+ * modelled time. The computing of a layer runs on the worker meanwhile, without the
+ * big QEMU lock. When the event is due and the worker is not done, the event waits
+ * for it and virtual time stands still (counted as a late event).
+ *
+ * Locks: the core is only entered under the BQL, the worker's fnpu_dev_work()
+ * excepted. Because the BQL's owner may wait for the worker, the worker must never
+ * wait for the BQL: its DMA goes to directly accessible RAM only, and the memory map
+ * does not change while it runs (see fluidnpu_memory_begin()).
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/host-utils.h"
+#include "qemu/main-loop.h"
+#include "qemu/module.h"
+#include "qemu/rcu.h"
+#include "qemu/thread.h"
+#include "qemu/timer.h"
+#include "qapi/error.h"
+#include "exec/memory.h"
+#include "hw/pci/msix.h"
+#include "hw/pci/pci_device.h"
+#include "hw/pci/pcie.h"
+#include "hw/qdev-properties.h"
+#include "migration/vmstate.h"
+#include "qom/object.h"
+
+#include "fnpu_core.h"
+
+#define TYPE_FLUIDNPU "fluidnpu"
+OBJECT_DECLARE_SIMPLE_TYPE(FluidNPUState, FLUIDNPU)
+
+struct FluidNPUState {
+    PCIDevice parent_obj;
+
+    MemoryRegion regs;
+    QEMUTimer *timer;
+    MemoryListener listener;
+    struct fnpu_config config;
+    struct fnpu_dev *dev;
+
+    QemuThread worker;
+    QemuMutex mutex;        /* protects the fields below */
+    QemuCond cond;
+    bool work_pending;
+    bool work_busy;
+    bool worker_stop;
+};
+
+/* Device time of the virtual clock, in cycles. */
+static uint64_t fluidnpu_now(FluidNPUState *s)
+{
+    return muldiv64(qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL), s->config.clock_hz,
+                    NANOSECONDS_PER_SECOND);
+}
+
+static void fluidnpu_rearm(FluidNPUState *s)
+{
+    uint64_t deadline = fnpu_dev_deadline(s->dev);
+    uint64_t ns;
+
+    if (deadline == FNPU_NEVER) {
+        timer_del(s->timer);
+        return;
+    }
+    /* rounded up: when the timer fires, fluidnpu_now() has reached the deadline */
+    ns = muldiv64_round_up(deadline, NANOSECONDS_PER_SECOND, s->config.clock_hz);
+    timer_mod(s->timer, MIN(ns, INT64_MAX));
+}
+
+static void fluidnpu_timer(void *opaque)
+{
+    FluidNPUState *s = opaque;
+
+    fnpu_dev_advance(s->dev, fluidnpu_now(s));
+    fluidnpu_rearm(s);
+}
+
+static uint64_t fluidnpu_mmio_read(void *opaque, hwaddr addr, unsigned size)
+{
+    FluidNPUState *s = opaque;
+    uint32_t value = fnpu_dev_read(s->dev, addr, fluidnpu_now(s));
+
+    fluidnpu_rearm(s);
+    return value;
+}
+
+static void fluidnpu_mmio_write(void *opaque, hwaddr addr, uint64_t value,
+                                unsigned size)
+{
+    FluidNPUState *s = opaque;
+
+    fnpu_dev_write(s->dev, addr, value, fluidnpu_now(s));
+    fluidnpu_rearm(s);
+}
+
+static const MemoryRegionOps fluidnpu_mmio_ops = {
+    .read = fluidnpu_mmio_read,
+    .write = fluidnpu_mmio_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = { .min_access_size = 4, .max_access_size = 4 },
+    .impl = { .min_access_size = 4, .max_access_size = 4 },
+};
+
+/*
+ * DMA to and from RAM. Anything else (MMIO of other devices, ROM) is a bus error:
+ * reaching it could take the BQL, and no driver has a reason to.
+ */
+static bool fluidnpu_dma(FluidNPUState *s, uint64_t addr, void *buf,
+                         size_t bytes, bool is_write)
+{
+    AddressSpace *as = pci_get_address_space(PCI_DEVICE(s));
+    const MemTxAttrs attrs = { .memory = 1 };
+    uint8_t *p = buf;
+
+    RCU_READ_LOCK_GUARD();
+    while (bytes) {
+        hwaddr len = bytes, xlat;
+        MemoryRegion *mr = address_space_translate(as, addr, &xlat, &len,
+                                                   is_write, attrs);
+
+        if (!len || !memory_access_is_direct(mr, is_write, attrs)) {
+            return false;
+        }
+        if (address_space_rw(as, addr, attrs, p, len, is_write) != MEMTX_OK) {
+            return false;
+        }
+        addr += len;
+        p += len;
+        bytes -= len;
+    }
+    return true;
+}
+
+static bool fluidnpu_dma_read(void *host, uint64_t addr, void *buf, size_t bytes)
+{
+    return fluidnpu_dma(host, addr, buf, bytes, false);
+}
+
+static bool fluidnpu_dma_write(void *host, uint64_t addr, const void *buf,
+                               size_t bytes)
+{
+    return fluidnpu_dma(host, addr, (void *)buf, bytes, true);
+}
+
+static void fluidnpu_interrupt(void *host, unsigned vector)
+{
+    PCIDevice *pdev = PCI_DEVICE(host);
+
+    if (msix_enabled(pdev)) {
+        msix_notify(pdev, vector);
+    }
+}
+
+static void fluidnpu_work_start(void *host)
+{
+    FluidNPUState *s = host;
+
+    qemu_mutex_lock(&s->mutex);
+    s->work_pending = true;
+    s->work_busy = true;
+    qemu_cond_broadcast(&s->cond);
+    qemu_mutex_unlock(&s->mutex);
+}
+
+static bool fluidnpu_work_wait(void *host)
+{
+    FluidNPUState *s = host;
+    bool late;
+
+    qemu_mutex_lock(&s->mutex);
+    late = s->work_busy;
+    while (s->work_busy) {
+        qemu_cond_wait(&s->cond, &s->mutex);
+    }
+    qemu_mutex_unlock(&s->mutex);
+    return late;
+}
+
+static const struct fnpu_host_ops fluidnpu_host_ops = {
+    .dma_read = fluidnpu_dma_read,
+    .dma_write = fluidnpu_dma_write,
+    .interrupt = fluidnpu_interrupt,
+    .work_start = fluidnpu_work_start,
+    .work_wait = fluidnpu_work_wait,
+};
+
+static void *fluidnpu_worker(void *opaque)
+{
+    FluidNPUState *s = opaque;
+
+    rcu_register_thread();
+    qemu_mutex_lock(&s->mutex);
+    while (!s->worker_stop) {
+        if (!s->work_pending) {
+            qemu_cond_wait(&s->cond, &s->mutex);
+            continue;
+        }
+        s->work_pending = false;
+        qemu_mutex_unlock(&s->mutex);
+        fnpu_dev_work(s->dev);
+        qemu_mutex_lock(&s->mutex);
+        s->work_busy = false;
+        qemu_cond_broadcast(&s->cond);
+    }
+    qemu_mutex_unlock(&s->mutex);
+    rcu_unregister_thread();
+    return NULL;
+}
+
+/*
+ * The memory map is about to change (under the BQL). What the worker has found to be
+ * RAM must stay RAM until it has used it, so it finishes first.
+ */
+static void fluidnpu_memory_begin(MemoryListener *listener)
+{
+    FluidNPUState *s = container_of(listener, FluidNPUState, listener);
+
+    fluidnpu_work_wait(s);
+}
+
+static void fluidnpu_reset(DeviceState *qdev)
+{
+    FluidNPUState *s = FLUIDNPU(qdev);
+
+    fnpu_dev_reset(s->dev);
+    fluidnpu_rearm(s);
+}
+
+static void fluidnpu_write_config(PCIDevice *pdev, uint32_t addr, uint32_t val,
+                                  int len)
+{
+    pci_default_write_config(pdev, addr, val, len);
+    pcie_cap_flr_write_config(pdev, addr, val, len);
+}
+
+static void fluidnpu_realize(PCIDevice *pdev, Error **errp)
+{
+    FluidNPUState *s = FLUIDNPU(pdev);
+    const char *reason = fnpu_config_check(&s->config);
+
+    if (reason) {
+        error_setg(errp, "fluidnpu: %s", reason);
+        return;
+    }
+
+    memory_region_init_io(&s->regs, OBJECT(s), &fluidnpu_mmio_ops, s,
+                          "fluidnpu-regs", FLUIDNPU_BAR_REGS_BYTES);
+    pci_register_bar(pdev, FLUIDNPU_BAR_REGS,
+                     PCI_BASE_ADDRESS_SPACE_MEMORY |
+                     PCI_BASE_ADDRESS_MEM_TYPE_64, &s->regs);
+    if (msix_init_exclusive_bar(pdev, FLUIDNPU_NUM_VECTORS, FLUIDNPU_BAR_MSIX,
+                                errp)) {
+        return;
+    }
+    for (unsigned i = 0; i < FLUIDNPU_NUM_VECTORS; i++) {
+        msix_vector_use(pdev, i);
+    }
+    if (pcie_endpoint_cap_init(pdev, 0x80) < 0) {
+        error_setg(errp, "fluidnpu: no room for the PCI Express capability");
+        msix_uninit_exclusive_bar(pdev);
+        return;
+    }
+    pcie_cap_flr_init(pdev);
+
+    s->dev = fnpu_dev_new(&s->config, &fluidnpu_host_ops, s);
+    if (!s->dev) {
+        error_setg(errp, "fluidnpu: out of memory");
+        pcie_cap_exit(pdev);
+        msix_uninit_exclusive_bar(pdev);
+        return;
+    }
+    s->timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, fluidnpu_timer, s);
+    qemu_mutex_init(&s->mutex);
+    qemu_cond_init(&s->cond);
+    qemu_thread_create(&s->worker, "fluidnpu", fluidnpu_worker, s,
+                       QEMU_THREAD_JOINABLE);
+    s->listener = (MemoryListener) {
+        .name = "fluidnpu",
+        .begin = fluidnpu_memory_begin,
+    };
+    memory_listener_register(&s->listener, pci_get_address_space(pdev));
+}
+
+static void fluidnpu_exit(PCIDevice *pdev)
+{
+    FluidNPUState *s = FLUIDNPU(pdev);
+
+    memory_listener_unregister(&s->listener);
+    fnpu_dev_reset(s->dev);         /* waits for the worker */
+    qemu_mutex_lock(&s->mutex);
+    s->worker_stop = true;
+    qemu_cond_broadcast(&s->cond);
+    qemu_mutex_unlock(&s->mutex);
+    qemu_thread_join(&s->worker);
+    timer_free(s->timer);
+    fnpu_dev_free(s->dev);
+    qemu_cond_destroy(&s->cond);
+    qemu_mutex_destroy(&s->mutex);
+    pcie_cap_exit(pdev);
+    msix_uninit_exclusive_bar(pdev);
+}
+
+static void fluidnpu_instance_init(Object *obj)
+{
+    fnpu_config_default(&FLUIDNPU(obj)->config);
+}
+
+/*
+ * The geometry's defaults are the core's (fluidnpu_instance_init()), so the
+ * properties have none of their own.
+ */
+#define FLUIDNPU_GEOMETRY(name, field)                                      \
+    DEFINE_PROP_UNSIGNED_NODEFAULT(name, FluidNPUState,                     \
+                                   config.geometry.field,                   \
+                                   qdev_prop_uint32, uint32_t)
+
+static const Property fluidnpu_properties[] = {
+    FLUIDNPU_GEOMETRY("tile-rows", tile_rows),
+    FLUIDNPU_GEOMETRY("tile-depth", tile_depth),
+    FLUIDNPU_GEOMETRY("tile-cols", tile_cols),
+    FLUIDNPU_GEOMETRY("acc-tiles", acc_tiles),
+    FLUIDNPU_GEOMETRY("max-stack", max_stack),
+    FLUIDNPU_GEOMETRY("max-batch", max_batch),
+    FLUIDNPU_GEOMETRY("act-sram-bytes", act_sram_bytes),
+    FLUIDNPU_GEOMETRY("weight-sram-bytes", weight_sram_bytes),
+    FLUIDNPU_GEOMETRY("dram-bytes-per-kcycle", dram_bytes_per_kcycle),
+    FLUIDNPU_GEOMETRY("vector-lanes", vector_lanes),
+    FLUIDNPU_GEOMETRY("layer-overhead-cycles", layer_overhead_cycles),
+    FLUIDNPU_GEOMETRY("num-queues", num_queues),
+    FLUIDNPU_GEOMETRY("num-as", num_as),
+    DEFINE_PROP_UNSIGNED_NODEFAULT("clock-hz", FluidNPUState, config.clock_hz,
+                                   qdev_prop_uint32, uint32_t),
+    DEFINE_PROP_BOOL("functional", FluidNPUState, config.functional, true),
+};
+
+static const VMStateDescription fluidnpu_vmstate = {
+    .name = TYPE_FLUIDNPU,
+    .unmigratable = 1,
+};
+
+static void fluidnpu_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+    PCIDeviceClass *pc = PCI_DEVICE_CLASS(klass);
+
+    pc->realize = fluidnpu_realize;
+    pc->exit = fluidnpu_exit;
+    pc->config_write = fluidnpu_write_config;
+    pc->vendor_id = FLUIDNPU_PCI_VENDOR_ID;
+    pc->device_id = FLUIDNPU_PCI_DEVICE_ID;
+    pc->class_id = FLUIDNPU_PCI_CLASS;
+    pc->revision = FLUIDNPU_HW_VERSION_MAJOR;
+    dc->desc = "FluidNPU: batching NPU with early exits";
+    dc->vmsd = &fluidnpu_vmstate;
+    device_class_set_legacy_reset(dc, fluidnpu_reset);
+    device_class_set_props(dc, fluidnpu_properties);
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+}
+
+static const TypeInfo fluidnpu_type = {
+    .name = TYPE_FLUIDNPU,
+    .parent = TYPE_PCI_DEVICE,
+    .instance_size = sizeof(FluidNPUState),
+    .instance_init = fluidnpu_instance_init,
+    .class_init = fluidnpu_class_init,
+    .interfaces = (InterfaceInfo[]) {
+        { INTERFACE_PCIE_DEVICE },
+        { }
+    },
+};
+
+static void fluidnpu_register_types(void)
+{
+    type_register_static(&fluidnpu_type);
+}
+
+type_init(fluidnpu_register_types)
