@@ -410,10 +410,13 @@ enum fluidnpu_exit_criterion {
  * @clamp_min, @clamp_max: of the output (ReLU, ReLU6 fold in here)
  * @scale_in: ADD: s_a / s_y; AVGPOOL: s_x / (s_y * window); EXIT: scale of a logit
  * @scale_in2: ADD: s_b / s_y
+ * @add_fixed: ADD: z_y - fma(z_a, scale_in, scale_in2 * z_b), so that the output is
+ *	round(fma(a, scale_in, fma(b, scale_in2, add_fixed))) of the codes a and b;
+ *	zp_in, zp_in2 and zp_out are not used again
  * @threshold: EXIT
  * @logits_off: EXIT: where this head's logits go in the sample's logits buffer
  *
- * Scales and threshold hold the bits of a binary32.
+ * Scales, add_fixed and threshold hold the bits of a binary32.
  */
 struct fluidnpu_hw_layer {
 	__u8  op;
@@ -441,7 +444,8 @@ struct fluidnpu_hw_layer {
 	__u32 scale_in2;
 	__u32 threshold;
 	__u32 logits_off;
-	__u8  reserved[48];
+	__u32 add_fixed;
+	__u8  reserved[44];
 };
 
 _Static_assert(sizeof(struct fluidnpu_hw_layer) == 128, "layer");

@@ -8,16 +8,27 @@
 
 #include "fnpu_internal.h"
 
+/* fma() of an int8: the product is exact in binary64, so one rounding is left. */
+static float fma_code(int8_t q, float r, float c)
+{
+	return (float)((double)q * (double)r + (double)c);
+}
+
+/*
+ * Residual add on codes, as ONNX Runtime's QLinearAdd computes it: zero points are
+ * folded into one constant (add_fixed), b goes first (tools/models/ARITHMETIC.md).
+ */
 void fnpu_vector_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
 		     int8_t *out)
 {
 	const float scale_a = fnpu_float(l->scale_in), scale_b = fnpu_float(l->scale_in2);
+	const float fixed = fnpu_float(l->add_fixed);
 	const size_t n = (size_t)l->out_h * l->out_w * l->out_c;
 
 	for (size_t i = 0; i < n; i++) {
-		float v = (float)(a[i] - l->zp_in) * scale_a + (float)(b[i] - l->zp_in2) * scale_b;
+		float v = fma_code(a[i], scale_a, fma_code(b[i], scale_b, fixed));
 
-		out[i] = fnpu_requantize(v, l->zp_out, l->clamp_min, l->clamp_max);
+		out[i] = fnpu_requantize(v, 0, l->clamp_min, l->clamp_max);
 	}
 }
 
