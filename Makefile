@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+#
+# FluidNPU. `make help` lists the targets.
+#
+# The targets for people (run, check, ...) first install what is missing and then call this
+# file again for the building, so that nothing below asks for a tool before it is there.
+# Everything built goes to out/, but for the kernel module, which kbuild builds in place;
+# QEMU and the kernel package are cached under ${XDG_CACHE_HOME:-~/.cache}/fluidnpu.
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+OUT := out
+V ?= 0
+Q := $(if $(filter 0,$(V)),@)
+msg = $(if $(filter 0,$(V)),@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+CC ?= gcc
+CFLAGS ?= -O2 -g
+# -ffp-contract=off: the NPU's arithmetic is the same on every host
+ALL_CFLAGS = -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror \
+	-ffp-contract=off -fPIC -MMD -MP \
+	-Iuapi -Iqemu-device/core -Iuserspace/include -Iuserspace/lib -Iuserspace/sched \
+	-Iuserspace/npucc -I$(OUT)/gen -D_GNU_SOURCE $(SANITIZE) $(CFLAGS)
+
+JOBS := $(shell nproc)
+PREFIX ?= /usr/local
+DESTDIR ?=
+VERSION := 1.0.0
+
+LIBS_NPUCC = -lprotobuf-c -lcjson -lz -lm
+LIBS_LIB = -ldrm -luring -lcjson -lz -lpthread
+LIBS_TOOLS = -lpng -lm
+
+core_src := $(wildcard qemu-device/core/*.c)
+lib_src := $(wildcard userspace/lib/*.c userspace/sched/*.c)
+npucc_src := $(wildcard userspace/npucc/*.c)
+common_src := $(wildcard tools/common/*.c)
+host_tests := $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c))
+host_helpers := $(filter-out $(host_tests:%=tests/host/%.c),$(wildcard tests/host/*.c))
+vm_tests := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/test_*.c))
+vm_helpers := $(filter-out $(vm_tests:%=tests/vm/%.c),$(wildcard tests/vm/*.c))
+models := $(patsubst tools/models/%.onnx,$(OUT)/models/%.fnpu,$(wildcard tools/models/*.onnx))
+
+obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
+
+LIB := $(OUT)/lib/libfluidnpu
+PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat)
+
+.PHONY: help all run check vm clean install uninstall format lint build module qemu kernel \
+	build-host build-vm host-tests vm-tests
+
+##@ For everybody
+help: ## this list
+	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+all: ## build everything (what `make` alone does)
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -j$(JOBS) build
+.DEFAULT_GOAL := all
+
+run: ## classify the 10,000 Fashion-MNIST test images through /dev/fluidnpu in a VM
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -j$(JOBS) build
+	@tools/run
+
+check: ## run all tests, on the host and in the VM
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory -j$(JOBS) build host-tests vm-tests
+	@tests/run
+
+vm: ## an interactive shell in the VM, with the device, the tools and the work tree
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -j$(JOBS) build
+	@tools/vm
+
+install: ## install library, headers, tools and udev rule under PREFIX (/usr/local)
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -j$(JOBS) build-host
+	install -d $(DESTDIR)$(PREFIX)/{bin,lib/pkgconfig,include/fluidnpu} \
+		$(DESTDIR)/usr/lib/udev/rules.d
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(LIB).a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(LIB).so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf libfluidnpu.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libfluidnpu.so.1
+	ln -sf libfluidnpu.so.1 $(DESTDIR)$(PREFIX)/lib/libfluidnpu.so
+	install -m 644 uapi/*.h userspace/include/*.h $(DESTDIR)$(PREFIX)/include/fluidnpu/
+	sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' userspace/lib/libfluidnpu.pc.in \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/libfluidnpu.pc
+	install -m 644 kernel/60-fluidnpu.rules $(DESTDIR)/usr/lib/udev/rules.d/
+	@echo "The kernel module is fluidnpu.ko here; load it where the device is: insmod fluidnpu.ko"
+
+format: ## format the C sources in place (clang-format)
+	@tools/deps.sh lint
+	clang-format -i $$(git ls-files '*.c' '*.h' | grep -v '^qemu-device/hw/')
+
+lint: ## static checks: shellcheck, cppcheck, sparse, formatting, W=1
+	@tools/deps.sh build lint
+	@tools/lint
+
+clean: ## remove what was built here (the cache stays)
+	rm -rf $(OUT) node_modules tests/ort/node_modules
+	rm -f fluidnpu.ko fluidnpu.o fluidnpu.mod fluidnpu.mod.[co] Module.symvers modules.order
+	rm -f kernel/*.o .*.cmd kernel/.*.cmd
+
+##@ Parts (what the targets above are made of)
+build: build-host module qemu $(models) ## all of it, without looking for missing packages
+build-host: $(PROGRAMS) $(LIB).so.$(VERSION) $(LIB).a
+host-tests: $(host_tests:%=$(OUT)/tests/host/%)
+vm-tests: $(vm_tests:%=$(OUT)/tests/vm/%)
+
+qemu: ## QEMU with the device
+	@tools/build-qemu.sh
+kernel:
+	@tools/fetch-kernel.sh
+module: kernel ## the kernel module, fluidnpu.ko
+	$(call msg,KBUILD,fluidnpu.ko)
+	$(Q). "$${XDG_CACHE_HOME:-$$HOME/.cache}/fluidnpu/kernel/current/env"; \
+		mkdir -p $(OUT)/log; \
+		$(MAKE) -C "$$KHEADERS" M=$(CURDIR) modules > $(OUT)/log/module.log 2>&1 || \
+		{ cat $(OUT)/log/module.log >&2; exit 1; }
+
+# --- objects -------------------------------------------------------------------
+$(OUT)/obj/%_avx2.o: %_avx2.c
+	$(call msg,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -mavx2 -c $< -o $@
+
+$(OUT)/obj/%.o: %.c
+	$(call msg,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+# The ONNX schema is Debian's (libonnx-dev).
+$(OUT)/gen/onnx/onnx.pb-c.c $(OUT)/gen/onnx/onnx.pb-c.h &: /usr/include/onnx/onnx.proto
+	$(call msg,PROTOC,$<)
+	@mkdir -p $(OUT)/gen
+	$(Q)protoc-c --proto_path=/usr/include --c_out=$(OUT)/gen onnx/onnx.proto
+$(OUT)/obj/gen/onnx.pb-c.o: $(OUT)/gen/onnx/onnx.pb-c.c
+	$(call msg,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -MMD -MP -I$(OUT)/gen $(SANITIZE) -c $< -o $@
+$(call obj,$(npucc_src)) $(call obj,$(wildcard tests/host/*.c)): | $(OUT)/gen/onnx/onnx.pb-c.h
+
+# --- libraries and programs -------------------------------------------------------
+$(LIB).a: $(call obj,$(core_src) $(lib_src))
+	$(call msg,AR,$@)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(LIB).so.$(VERSION): $(call obj,$(core_src) $(lib_src))
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(SANITIZE) -Wl,-soname,libfluidnpu.so.1 -Wl,--no-undefined \
+		$(if $(wildcard userspace/lib/libfluidnpu.map),-Wl,--version-script=userspace/lib/libfluidnpu.map) \
+		-o $@ $^ $(LIBS_LIB)
+	@ln -sf $(@F) $(@D)/libfluidnpu.so.1
+	@ln -sf libfluidnpu.so.1 $(@D)/libfluidnpu.so
+
+$(OUT)/bin/npucc: $(call obj,$(npucc_src)) $(OUT)/obj/gen/onnx.pb-c.o $(LIB).a
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS_NPUCC)
+
+$(OUT)/bin/%: $(OUT)/obj/tools/%.o $(call obj,$(common_src)) $(LIB).a
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS_LIB) $(LIBS_TOOLS)
+
+$(OUT)/models/%.fnpu: tools/models/%.onnx $(OUT)/bin/npucc
+	$(call msg,NPUCC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(OUT)/bin/npucc $< -o $@
+
+# --- tests -------------------------------------------------------------------------
+npucc_test_obj = $(filter-out %/main.o,$(call obj,$(npucc_src))) $(OUT)/obj/gen/onnx.pb-c.o
+
+$(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) $(call obj,$(common_src)) \
+		$(npucc_test_obj) $(LIB).a
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka $(LIBS_NPUCC) $(LIBS_LIB) $(LIBS_TOOLS)
+
+$(OUT)/tests/vm/%: $(OUT)/obj/tests/vm/%.o $(call obj,$(vm_helpers))
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ -ldrm -luring -lpthread
+
+.SECONDARY:
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

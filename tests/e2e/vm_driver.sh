@@ -1,0 +1,12 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The driver's tests, in the VM: each program of tests/vm prints TAP.
+# Some strings are for the shell of the guest, or for node.
+# shellcheck disable=SC2016
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+tools/guest-image out/guest.cpio >&2
+exec tools/vm-run --initrd out/guest.cpio --device fluidnpu,bus=slot0 --deadline 900 \
+	--log out/tests/vm_driver.log \
+	--cmd 'status=0; for t in /tests/test_*; do "$t" || status=1; done; exit $status'
