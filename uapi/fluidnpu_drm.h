@@ -343,23 +343,128 @@ struct drm_fluidnpu_uring_ptr {
 #define DRM_IOCTL_FLUIDNPU_SUBMIT \
 	DRM_IOW(DRM_COMMAND_BASE + DRM_FLUIDNPU_SUBMIT, struct drm_fluidnpu_submit)
 
-_Static_assert(sizeof(struct drm_fluidnpu_dev_query) == 16, "dev_query");
-_Static_assert(sizeof(struct drm_fluidnpu_info) == 96, "info");
-_Static_assert(sizeof(struct drm_fluidnpu_counters) == 8 + 8 * FLUIDNPU_CNT_NUM, "counters");
-_Static_assert(sizeof(struct drm_fluidnpu_bo_create) == 32, "bo_create");
-_Static_assert(sizeof(struct drm_fluidnpu_bo_info) == 32, "bo_info");
-_Static_assert(sizeof(struct drm_fluidnpu_bo_wait) == 16, "bo_wait");
-_Static_assert(sizeof(struct drm_fluidnpu_ctx_create) == 24, "ctx_create");
-_Static_assert(sizeof(struct drm_fluidnpu_ctx_destroy) == 8, "ctx_destroy");
-_Static_assert(sizeof(struct drm_fluidnpu_event_ring) == 64, "event_ring");
-_Static_assert(sizeof(struct drm_fluidnpu_event) == 64, "event");
-_Static_assert(sizeof(struct drm_fluidnpu_array) == 16, "array");
-_Static_assert(sizeof(struct drm_fluidnpu_sample) == 40, "sample");
-_Static_assert(sizeof(struct drm_fluidnpu_job) == 56, "job");
-_Static_assert(sizeof(struct drm_fluidnpu_sync) == 16, "sync");
-_Static_assert(sizeof(struct drm_fluidnpu_submit) == 40, "submit");
-_Static_assert(sizeof(struct drm_fluidnpu_uring_submit) == 72, "fits the 80 bytes of SQE128");
-_Static_assert(sizeof(struct drm_fluidnpu_uring_ptr) == 16, "fits the 16 bytes of a plain sqe");
+/* The layout, to the byte: a change here is a change of the interface. */
+#define FLUIDNPU_AT(type, member, offset) \
+	_Static_assert(__builtin_offsetof(struct type, member) == (offset), #type "." #member)
+#define FLUIDNPU_SIZE(type, bytes) \
+	_Static_assert(sizeof(struct type) == (bytes), #type)
+
+FLUIDNPU_AT(drm_fluidnpu_dev_query, type, 0);
+FLUIDNPU_AT(drm_fluidnpu_dev_query, size, 4);
+FLUIDNPU_AT(drm_fluidnpu_dev_query, pointer, 8);
+FLUIDNPU_SIZE(drm_fluidnpu_dev_query, 16);
+
+FLUIDNPU_AT(drm_fluidnpu_info, hw_version, 0);
+FLUIDNPU_AT(drm_fluidnpu_info, features, 4);
+FLUIDNPU_AT(drm_fluidnpu_info, clock_hz, 8);
+FLUIDNPU_AT(drm_fluidnpu_info, max_jobs, 12);
+FLUIDNPU_AT(drm_fluidnpu_info, va_start, 16);
+FLUIDNPU_AT(drm_fluidnpu_info, va_bytes, 24);
+FLUIDNPU_AT(drm_fluidnpu_info, geometry, 32);
+FLUIDNPU_SIZE(drm_fluidnpu_info, 96);
+
+FLUIDNPU_AT(drm_fluidnpu_counters, time, 0);
+FLUIDNPU_AT(drm_fluidnpu_counters, values, 8);
+FLUIDNPU_SIZE(drm_fluidnpu_counters, 328);
+
+FLUIDNPU_AT(drm_fluidnpu_bo_create, size, 0);
+FLUIDNPU_AT(drm_fluidnpu_bo_create, flags, 8);
+FLUIDNPU_AT(drm_fluidnpu_bo_create, handle, 12);
+FLUIDNPU_AT(drm_fluidnpu_bo_create, iova, 16);
+FLUIDNPU_AT(drm_fluidnpu_bo_create, mmap_offset, 24);
+FLUIDNPU_SIZE(drm_fluidnpu_bo_create, 32);
+
+FLUIDNPU_AT(drm_fluidnpu_bo_info, handle, 0);
+FLUIDNPU_AT(drm_fluidnpu_bo_info, pad, 4);
+FLUIDNPU_AT(drm_fluidnpu_bo_info, size, 8);
+FLUIDNPU_AT(drm_fluidnpu_bo_info, iova, 16);
+FLUIDNPU_AT(drm_fluidnpu_bo_info, mmap_offset, 24);
+FLUIDNPU_SIZE(drm_fluidnpu_bo_info, 32);
+
+FLUIDNPU_AT(drm_fluidnpu_bo_wait, handle, 0);
+FLUIDNPU_AT(drm_fluidnpu_bo_wait, pad, 4);
+FLUIDNPU_AT(drm_fluidnpu_bo_wait, timeout_ns, 8);
+FLUIDNPU_SIZE(drm_fluidnpu_bo_wait, 16);
+
+FLUIDNPU_AT(drm_fluidnpu_ctx_create, priority, 0);
+FLUIDNPU_AT(drm_fluidnpu_ctx_create, flags, 4);
+FLUIDNPU_AT(drm_fluidnpu_ctx_create, event_handle, 8);
+FLUIDNPU_AT(drm_fluidnpu_ctx_create, event_entries, 12);
+FLUIDNPU_AT(drm_fluidnpu_ctx_create, ctx_id, 16);
+FLUIDNPU_AT(drm_fluidnpu_ctx_create, pad, 20);
+FLUIDNPU_SIZE(drm_fluidnpu_ctx_create, 24);
+
+FLUIDNPU_AT(drm_fluidnpu_ctx_destroy, ctx_id, 0);
+FLUIDNPU_AT(drm_fluidnpu_ctx_destroy, pad, 4);
+FLUIDNPU_SIZE(drm_fluidnpu_ctx_destroy, 8);
+
+FLUIDNPU_AT(drm_fluidnpu_event_ring, producer, 0);
+FLUIDNPU_AT(drm_fluidnpu_event_ring, consumer, 4);
+FLUIDNPU_AT(drm_fluidnpu_event_ring, entries, 8);
+FLUIDNPU_AT(drm_fluidnpu_event_ring, reserved, 12);
+FLUIDNPU_SIZE(drm_fluidnpu_event_ring, 64);
+
+FLUIDNPU_AT(drm_fluidnpu_event, user_data, 0);
+FLUIDNPU_AT(drm_fluidnpu_event, time, 8);
+FLUIDNPU_AT(drm_fluidnpu_event, queued, 16);
+FLUIDNPU_AT(drm_fluidnpu_event, started, 24);
+FLUIDNPU_AT(drm_fluidnpu_event, error, 32);
+FLUIDNPU_AT(drm_fluidnpu_event, type, 36);
+FLUIDNPU_AT(drm_fluidnpu_event, exit_index, 37);
+FLUIDNPU_AT(drm_fluidnpu_event, class_index, 38);
+FLUIDNPU_AT(drm_fluidnpu_event, live_batch, 40);
+FLUIDNPU_AT(drm_fluidnpu_event, layer, 42);
+FLUIDNPU_AT(drm_fluidnpu_event, confidence, 44);
+FLUIDNPU_AT(drm_fluidnpu_event, entropy, 48);
+FLUIDNPU_AT(drm_fluidnpu_event, margin, 52);
+FLUIDNPU_AT(drm_fluidnpu_event, reserved, 56);
+FLUIDNPU_SIZE(drm_fluidnpu_event, 64);
+
+FLUIDNPU_AT(drm_fluidnpu_array, stride, 0);
+FLUIDNPU_AT(drm_fluidnpu_array, count, 4);
+FLUIDNPU_AT(drm_fluidnpu_array, array, 8);
+FLUIDNPU_SIZE(drm_fluidnpu_array, 16);
+
+FLUIDNPU_AT(drm_fluidnpu_sample, user_data, 0);
+FLUIDNPU_AT(drm_fluidnpu_sample, input_iova, 8);
+FLUIDNPU_AT(drm_fluidnpu_sample, state_iova, 16);
+FLUIDNPU_AT(drm_fluidnpu_sample, logits_iova, 24);
+FLUIDNPU_AT(drm_fluidnpu_sample, start_layer, 32);
+FLUIDNPU_AT(drm_fluidnpu_sample, exit_index, 36);
+FLUIDNPU_SIZE(drm_fluidnpu_sample, 40);
+
+FLUIDNPU_AT(drm_fluidnpu_job, program_iova, 0);
+FLUIDNPU_AT(drm_fluidnpu_job, program_bytes, 8);
+FLUIDNPU_AT(drm_fluidnpu_job, flags, 12);
+FLUIDNPU_AT(drm_fluidnpu_job, samples, 16);
+FLUIDNPU_AT(drm_fluidnpu_job, bos, 32);
+FLUIDNPU_AT(drm_fluidnpu_job, user_data, 48);
+FLUIDNPU_SIZE(drm_fluidnpu_job, 56);
+
+FLUIDNPU_AT(drm_fluidnpu_sync, handle, 0);
+FLUIDNPU_AT(drm_fluidnpu_sync, flags, 4);
+FLUIDNPU_AT(drm_fluidnpu_sync, point, 8);
+FLUIDNPU_SIZE(drm_fluidnpu_sync, 16);
+
+FLUIDNPU_AT(drm_fluidnpu_submit, ctx_id, 0);
+FLUIDNPU_AT(drm_fluidnpu_submit, flags, 4);
+FLUIDNPU_AT(drm_fluidnpu_submit, jobs, 8);
+FLUIDNPU_AT(drm_fluidnpu_submit, syncs, 24);
+FLUIDNPU_SIZE(drm_fluidnpu_submit, 40);
+
+FLUIDNPU_AT(drm_fluidnpu_uring_submit, ctx_id, 0);
+FLUIDNPU_AT(drm_fluidnpu_uring_submit, flags, 4);
+FLUIDNPU_AT(drm_fluidnpu_uring_submit, job, 8);
+FLUIDNPU_AT(drm_fluidnpu_uring_submit, reserved, 64);
+FLUIDNPU_SIZE(drm_fluidnpu_uring_submit, 72);
+
+FLUIDNPU_AT(drm_fluidnpu_uring_ptr, pointer, 0);
+FLUIDNPU_AT(drm_fluidnpu_uring_ptr, size, 8);
+FLUIDNPU_AT(drm_fluidnpu_uring_ptr, pad, 12);
+FLUIDNPU_SIZE(drm_fluidnpu_uring_ptr, 16);
+
+#undef FLUIDNPU_AT
+#undef FLUIDNPU_SIZE
 
 #if defined(__cplusplus)
 }

@@ -149,8 +149,6 @@ struct fluidnpu_hw_geometry {
 	__u32 reserved[3];
 };
 
-_Static_assert(sizeof(struct fluidnpu_hw_geometry) == 64, "geometry");
-
 /*
  * Counters, 64 bits each at REG_COUNTERS + 8 * index, in cycles, bytes or
  * events since reset. They only grow.
@@ -222,8 +220,6 @@ struct fluidnpu_hw_sqe {
 	__u64 reserved[3];
 };
 
-_Static_assert(sizeof(struct fluidnpu_hw_sqe) == 64, "sqe");
-
 /**
  * struct fluidnpu_hw_sample - one sample of a job
  * @input_iova: int8 tensor, height x width x channels, input_bytes of the program
@@ -240,8 +236,6 @@ struct fluidnpu_hw_sample {
 	__u32 exit_index;
 	__u64 reserved[4];
 };
-
-_Static_assert(sizeof(struct fluidnpu_hw_sample) == 64, "sample");
 
 /* Completion ring entry. */
 #define FLUIDNPU_CQE_EXIT		1	/* a sample left at an exit head */
@@ -311,8 +305,6 @@ struct fluidnpu_hw_cqe {
 	__u32 phase;
 };
 
-_Static_assert(sizeof(struct fluidnpu_hw_cqe) == 64, "cqe");
-
 /*
  * A program in memory: header, layer descriptors, control block, weights.
  * All offsets are bytes from the start of the header.
@@ -349,8 +341,6 @@ struct fluidnpu_hw_program {
 	__u32 reserved[5];
 };
 
-_Static_assert(sizeof(struct fluidnpu_hw_program) == 64, "program");
-
 /**
  * struct fluidnpu_hw_policy - control-block entry of (layer, live batch b)
  * @n: samples of the first pass, 1..b; the other b - n are looked up again
@@ -364,8 +354,6 @@ struct fluidnpu_hw_policy {
 	__u8 b_p;
 	__u8 k;
 };
-
-_Static_assert(sizeof(struct fluidnpu_hw_policy) == 4, "policy");
 
 /* Layer operations. Tensors are int8, height x width x channels, per sample. */
 enum fluidnpu_layer_op {
@@ -448,6 +436,134 @@ struct fluidnpu_hw_layer {
 	__u8  reserved[44];
 };
 
-_Static_assert(sizeof(struct fluidnpu_hw_layer) == 128, "layer");
+/* The layout, to the byte: a change here is a change of the interface. */
+#define FLUIDNPU_AT(type, member, offset) \
+	_Static_assert(__builtin_offsetof(struct type, member) == (offset), #type "." #member)
+#define FLUIDNPU_SIZE(type, bytes) \
+	_Static_assert(sizeof(struct type) == (bytes), #type)
+
+FLUIDNPU_AT(fluidnpu_hw_geometry, tile_rows, 0);
+FLUIDNPU_AT(fluidnpu_hw_geometry, tile_depth, 4);
+FLUIDNPU_AT(fluidnpu_hw_geometry, tile_cols, 8);
+FLUIDNPU_AT(fluidnpu_hw_geometry, acc_tiles, 12);
+FLUIDNPU_AT(fluidnpu_hw_geometry, max_stack, 16);
+FLUIDNPU_AT(fluidnpu_hw_geometry, max_batch, 20);
+FLUIDNPU_AT(fluidnpu_hw_geometry, act_sram_bytes, 24);
+FLUIDNPU_AT(fluidnpu_hw_geometry, weight_sram_bytes, 28);
+FLUIDNPU_AT(fluidnpu_hw_geometry, dram_bytes_per_kcycle, 32);
+FLUIDNPU_AT(fluidnpu_hw_geometry, vector_lanes, 36);
+FLUIDNPU_AT(fluidnpu_hw_geometry, layer_overhead_cycles, 40);
+FLUIDNPU_AT(fluidnpu_hw_geometry, num_queues, 44);
+FLUIDNPU_AT(fluidnpu_hw_geometry, num_as, 48);
+FLUIDNPU_AT(fluidnpu_hw_geometry, reserved, 52);
+FLUIDNPU_SIZE(fluidnpu_hw_geometry, 64);
+
+FLUIDNPU_AT(fluidnpu_hw_sqe, opcode, 0);
+FLUIDNPU_AT(fluidnpu_hw_sqe, flags, 1);
+FLUIDNPU_AT(fluidnpu_hw_sqe, as_id, 2);
+FLUIDNPU_AT(fluidnpu_hw_sqe, num_samples, 4);
+FLUIDNPU_AT(fluidnpu_hw_sqe, cookie, 8);
+FLUIDNPU_AT(fluidnpu_hw_sqe, program_iova, 16);
+FLUIDNPU_AT(fluidnpu_hw_sqe, program_bytes, 24);
+FLUIDNPU_AT(fluidnpu_hw_sqe, reserved0, 28);
+FLUIDNPU_AT(fluidnpu_hw_sqe, samples_addr, 32);
+FLUIDNPU_AT(fluidnpu_hw_sqe, reserved, 40);
+FLUIDNPU_SIZE(fluidnpu_hw_sqe, 64);
+
+FLUIDNPU_AT(fluidnpu_hw_sample, input_iova, 0);
+FLUIDNPU_AT(fluidnpu_hw_sample, state_iova, 8);
+FLUIDNPU_AT(fluidnpu_hw_sample, logits_iova, 16);
+FLUIDNPU_AT(fluidnpu_hw_sample, start_layer, 24);
+FLUIDNPU_AT(fluidnpu_hw_sample, exit_index, 28);
+FLUIDNPU_AT(fluidnpu_hw_sample, reserved, 32);
+FLUIDNPU_SIZE(fluidnpu_hw_sample, 64);
+
+FLUIDNPU_AT(fluidnpu_hw_cqe, cookie, 0);
+FLUIDNPU_AT(fluidnpu_hw_cqe, time, 8);
+FLUIDNPU_AT(fluidnpu_hw_cqe, queued, 16);
+FLUIDNPU_AT(fluidnpu_hw_cqe, started, 24);
+FLUIDNPU_AT(fluidnpu_hw_cqe, type, 32);
+FLUIDNPU_AT(fluidnpu_hw_cqe, status, 33);
+FLUIDNPU_AT(fluidnpu_hw_cqe, queue, 34);
+FLUIDNPU_AT(fluidnpu_hw_cqe, sample, 35);
+FLUIDNPU_AT(fluidnpu_hw_cqe, class_index, 36);
+FLUIDNPU_AT(fluidnpu_hw_cqe, exit_index, 38);
+FLUIDNPU_AT(fluidnpu_hw_cqe, live_batch, 39);
+FLUIDNPU_AT(fluidnpu_hw_cqe, confidence, 40);
+FLUIDNPU_AT(fluidnpu_hw_cqe, entropy, 44);
+FLUIDNPU_AT(fluidnpu_hw_cqe, margin, 48);
+FLUIDNPU_AT(fluidnpu_hw_cqe, fault_iova_lo, 40);
+FLUIDNPU_AT(fluidnpu_hw_cqe, fault_iova_hi, 44);
+FLUIDNPU_AT(fluidnpu_hw_cqe, fault_write, 48);
+FLUIDNPU_AT(fluidnpu_hw_cqe, layer, 52);
+FLUIDNPU_AT(fluidnpu_hw_cqe, reserved, 54);
+FLUIDNPU_AT(fluidnpu_hw_cqe, reserved1, 56);
+FLUIDNPU_AT(fluidnpu_hw_cqe, phase, 60);
+FLUIDNPU_SIZE(fluidnpu_hw_cqe, 64);
+
+FLUIDNPU_AT(fluidnpu_hw_program, magic, 0);
+FLUIDNPU_AT(fluidnpu_hw_program, version, 4);
+FLUIDNPU_AT(fluidnpu_hw_program, total_bytes, 8);
+FLUIDNPU_AT(fluidnpu_hw_program, num_layers, 12);
+FLUIDNPU_AT(fluidnpu_hw_program, layers_off, 16);
+FLUIDNPU_AT(fluidnpu_hw_program, control_off, 20);
+FLUIDNPU_AT(fluidnpu_hw_program, max_batch, 24);
+FLUIDNPU_AT(fluidnpu_hw_program, num_exits, 28);
+FLUIDNPU_AT(fluidnpu_hw_program, input_bytes, 32);
+FLUIDNPU_AT(fluidnpu_hw_program, state_bytes, 36);
+FLUIDNPU_AT(fluidnpu_hw_program, logits_bytes, 40);
+FLUIDNPU_AT(fluidnpu_hw_program, reserved, 44);
+FLUIDNPU_SIZE(fluidnpu_hw_program, 64);
+
+FLUIDNPU_AT(fluidnpu_hw_policy, n, 0);
+FLUIDNPU_AT(fluidnpu_hw_policy, b_r, 1);
+FLUIDNPU_AT(fluidnpu_hw_policy, b_p, 2);
+FLUIDNPU_AT(fluidnpu_hw_policy, k, 3);
+FLUIDNPU_SIZE(fluidnpu_hw_policy, 4);
+
+FLUIDNPU_AT(fluidnpu_hw_layer, op, 0);
+FLUIDNPU_AT(fluidnpu_hw_layer, flags, 1);
+FLUIDNPU_AT(fluidnpu_hw_layer, exit_index, 2);
+FLUIDNPU_AT(fluidnpu_hw_layer, exit_criterion, 3);
+FLUIDNPU_AT(fluidnpu_hw_layer, in_off, 4);
+FLUIDNPU_AT(fluidnpu_hw_layer, in2_off, 8);
+FLUIDNPU_AT(fluidnpu_hw_layer, out_off, 12);
+FLUIDNPU_AT(fluidnpu_hw_layer, in_h, 16);
+FLUIDNPU_AT(fluidnpu_hw_layer, in_w, 18);
+FLUIDNPU_AT(fluidnpu_hw_layer, in_c, 20);
+FLUIDNPU_AT(fluidnpu_hw_layer, out_h, 22);
+FLUIDNPU_AT(fluidnpu_hw_layer, out_w, 24);
+FLUIDNPU_AT(fluidnpu_hw_layer, out_c, 26);
+FLUIDNPU_AT(fluidnpu_hw_layer, kernel_h, 28);
+FLUIDNPU_AT(fluidnpu_hw_layer, kernel_w, 29);
+FLUIDNPU_AT(fluidnpu_hw_layer, stride_h, 30);
+FLUIDNPU_AT(fluidnpu_hw_layer, stride_w, 31);
+FLUIDNPU_AT(fluidnpu_hw_layer, pad_t, 32);
+FLUIDNPU_AT(fluidnpu_hw_layer, pad_l, 33);
+FLUIDNPU_AT(fluidnpu_hw_layer, pad_b, 34);
+FLUIDNPU_AT(fluidnpu_hw_layer, pad_r, 35);
+FLUIDNPU_AT(fluidnpu_hw_layer, dilation_h, 36);
+FLUIDNPU_AT(fluidnpu_hw_layer, dilation_w, 37);
+FLUIDNPU_AT(fluidnpu_hw_layer, groups, 38);
+FLUIDNPU_AT(fluidnpu_hw_layer, weights_off, 40);
+FLUIDNPU_AT(fluidnpu_hw_layer, bias_off, 44);
+FLUIDNPU_AT(fluidnpu_hw_layer, scale_off, 48);
+FLUIDNPU_AT(fluidnpu_hw_layer, live_bytes, 52);
+FLUIDNPU_AT(fluidnpu_hw_layer, zp_in, 56);
+FLUIDNPU_AT(fluidnpu_hw_layer, zp_in2, 57);
+FLUIDNPU_AT(fluidnpu_hw_layer, zp_out, 58);
+FLUIDNPU_AT(fluidnpu_hw_layer, clamp_min, 59);
+FLUIDNPU_AT(fluidnpu_hw_layer, clamp_max, 60);
+FLUIDNPU_AT(fluidnpu_hw_layer, reserved0, 61);
+FLUIDNPU_AT(fluidnpu_hw_layer, scale_in, 64);
+FLUIDNPU_AT(fluidnpu_hw_layer, scale_in2, 68);
+FLUIDNPU_AT(fluidnpu_hw_layer, threshold, 72);
+FLUIDNPU_AT(fluidnpu_hw_layer, logits_off, 76);
+FLUIDNPU_AT(fluidnpu_hw_layer, add_fixed, 80);
+FLUIDNPU_AT(fluidnpu_hw_layer, reserved, 84);
+FLUIDNPU_SIZE(fluidnpu_hw_layer, 128);
+
+#undef FLUIDNPU_AT
+#undef FLUIDNPU_SIZE
 
 #endif /* _UAPI_FLUIDNPU_HW_H */
