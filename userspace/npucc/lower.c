@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The walk over the graph, and what all operators share (see lower.h).
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "lower.h"
+
+static const struct {
+	const char *op;
+	npucc_lower_fn *lower;
+} operators[] = {
+	{ "Add", npucc_lower_add },
+	{ "AveragePool", npucc_lower_average_pool },
+	{ "Clip", npucc_lower_clip },
+	{ "Conv", npucc_lower_conv },
+	{ "DequantizeLinear", npucc_lower_dequantize },
+	{ "Flatten", npucc_lower_flatten },
+	{ "Gemm", npucc_lower_gemm },
+	{ "GlobalAveragePool", npucc_lower_global_average_pool },
+	{ "Identity", npucc_lower_identity },
+	{ "MatMul", npucc_lower_matmul },
+	{ "MaxPool", npucc_lower_max_pool },
+	{ "QuantizeLinear", npucc_lower_quantize },
+	{ "Relu", npucc_lower_relu },
+	{ "Reshape", npucc_lower_reshape },
+};
+
+#define NUM_OPERATORS (sizeof(operators) / sizeof(operators[0]))
+
+bool npucc_inputs(struct npucc_lowering *l, const struct npucc_node *node,
+		  unsigned int min, unsigned int max)
+{
+	unsigned int i;
+
+	if (node->num_inputs < min || node->num_inputs > max)
+		return npucc_fail_node(l->error, node, "has %u inputs, must have %u to %u",
+				       node->num_inputs, min, max);
+	for (i = 0; i < min; i++)
+		if (!node->inputs[i])
+			return npucc_fail_node(l->error, node, "input %u is missing", i);
+	if (!node->num_outputs || !node->outputs[0]->name[0])
+		return npucc_fail_node(l->error, node, "has no output");
+	for (i = 1; i < node->num_outputs; i++)
+		if (node->outputs[i]->name[0])
+			return npucc_fail_node(l->error, node, "output %u ('%s') is not supported, only the first is",
+					       i, node->outputs[i]->name);
+	return true;
+}
+
+struct npucc_operand *npucc_operand_real(struct npucc_lowering *l, const struct npucc_node *node,
+					 unsigned int index)
+{
+	const struct npucc_value *v = node->inputs[index];
+	const char *reason;
+
+	if (v->operand && v->operand->kind == OPERAND_REAL)
+		return v->operand;
+	if (!v->operand || v->operand->kind == OPERAND_REAL_CONST)
+		reason = "is a constant; an activation is supported here";
+	else if (v->operand->kind == OPERAND_CODES)
+		reason = "holds quantized codes; put a DequantizeLinear before it";
+	else if (v->operand->kind == OPERAND_FLOAT_INPUT)
+		reason = "is the float input of the network; put QuantizeLinear and DequantizeLinear behind that";
+	else
+		reason = "is a float result that is not quantized; put QuantizeLinear and DequantizeLinear between";
+	npucc_fail_node(l->error, node, "input '%s' %s", v->name, reason);
+	return NULL;
+}
+
+struct npucc_operand *npucc_operand_pending(struct npucc_lowering *l,
+					    const struct npucc_node *node, unsigned int index)
+{
+	const struct npucc_value *v = node->inputs[index];
+
+	if (!v->operand || v->operand->kind != OPERAND_PENDING)
+		return NULL;
+	if (v->num_uses > 1) {
+		npucc_fail_node(l->error, node, "float result '%s' is read %u times; quantize it first",
+				v->name, v->num_uses);
+		return NULL;
+	}
+	return v->operand;
+}
+
+struct npucc_operand *npucc_set_operand(struct npucc_lowering *l, const struct npucc_node *node,
+					enum npucc_operand_kind kind)
+{
+	struct npucc_operand *o = npucc_alloc(l->arena, 1, sizeof(*o));
+
+	o->kind = kind;
+	node->outputs[0]->operand = o;
+	return o;
+}
+
+static struct npucc_layer *add_layer(struct npucc_lowering *l)
+{
+	struct npucc_network *net = l->net;
+	struct npucc_layer *layer;
+
+	if (net->num_layers == FLUIDNPU_MAX_LAYERS) {
+		npucc_fail(l->error, "more than %d layers: the device runs no larger program",
+			   FLUIDNPU_MAX_LAYERS);
+		return NULL;
+	}
+	layer = npucc_alloc(l->arena, 1, sizeof(*layer));
+	net->layers[net->num_layers++] = layer;
+	return layer;
+}
+
+struct npucc_layer *npucc_new_layer(struct npucc_lowering *l, const struct npucc_node *node,
+				    enum fluidnpu_layer_op op, struct npucc_tensor *in,
+				    unsigned int h, unsigned int w, unsigned int c)
+{
+	struct npucc_operand *o;
+	struct npucc_layer *layer;
+
+	if (h > UINT16_MAX || w > UINT16_MAX || c > UINT16_MAX ||
+	    (uint64_t)h * w * c > NPUCC_MAX_TENSOR_BYTES) {
+		npucc_fail_node(l->error, node, "output of %u x %u with %u channels, the device handles up to %d each and %u bytes in all",
+				h, w, c, UINT16_MAX, NPUCC_MAX_TENSOR_BYTES);
+		return NULL;
+	}
+	layer = add_layer(l);
+	if (!layer)
+		return NULL;
+	layer->op = op;
+	layer->name = node->name;
+	layer->num_inputs = 1;
+	layer->in[0] = in;
+	layer->window = (struct npucc_window){ 1, 1, 1, 1, 0, 0, 0, 0, 1, 1 };
+	layer->groups = 1;
+	layer->real_min = -INFINITY;
+	layer->real_max = INFINITY;
+	layer->out = npucc_alloc(l->arena, 1, sizeof(*layer->out));
+	layer->out->name = node->outputs[0]->name;
+	layer->out->h = h;
+	layer->out->w = w;
+	layer->out->c = c;
+	layer->out->producer = layer;
+
+	o = npucc_set_operand(l, node, OPERAND_PENDING);
+	o->layer = layer;
+	o->tensor = layer->out;
+	return layer;
+}
+
+static bool lower_node(struct npucc_lowering *l, const struct npucc_node *node)
+{
+	size_t i;
+
+	for (i = 0; i < NUM_OPERATORS; i++)
+		if (!strcmp(node->op, operators[i].op))
+			return operators[i].lower(l, node);
+	if (!strcmp(node->op, "Softmax"))
+		return npucc_fail_node(l->error, node, "the exit head computes the softmax itself; make the logits the output");
+	return npucc_fail_node(l->error, node, "this operator is not supported; supported are Add, AveragePool, Clip, Conv, Flatten, Gemm, GlobalAveragePool, Identity, MatMul, MaxPool, Relu, Reshape between QuantizeLinear and DequantizeLinear");
+}
+
+static bool lower_exit(struct npucc_lowering *l, const struct npucc_value *v)
+{
+	struct npucc_network *net = l->net;
+	struct npucc_exit *e = &net->exits[net->num_exits];
+	const struct npucc_operand *o = v->operand;
+	struct npucc_layer *layer;
+
+	if (!o || o->kind != OPERAND_REAL)
+		return npucc_fail_node(l->error, v->producer, "produces the output '%s', which must be a DequantizeLinear of int8 logits",
+				       v->name);
+	if (!o->flat || o->tensor->h != 1 || o->tensor->w != 1)
+		return npucc_fail_node(l->error, v->producer, "output '%s' is %u channels of %u x %u, must be logits of shape [N, classes]",
+				       v->name, o->tensor->c, o->tensor->h, o->tensor->w);
+	if (o->tensor->c > FLUIDNPU_MAX_CLASSES)
+		return npucc_fail_node(l->error, v->producer, "output '%s' has %u classes, the exit head handles up to %d",
+				       v->name, o->tensor->c, FLUIDNPU_MAX_CLASSES);
+	layer = add_layer(l);
+	if (!layer)
+		return false;
+	layer->op = FLUIDNPU_LAYER_EXIT;
+	layer->name = v->name;
+	layer->num_inputs = 1;
+	layer->in[0] = o->tensor;
+	layer->scale_in[0] = o->tensor->scale;
+	layer->exit_index = net->num_exits;
+	e->name = v->name;
+	e->logits = o->tensor;
+	e->layer = layer;
+	e->logits_off = net->logits_bytes;
+	net->logits_bytes += o->tensor->c;
+	net->num_exits++;
+	return true;
+}
+
+static bool lower_exits(struct npucc_lowering *l)
+{
+	unsigned int i;
+
+	if (l->graph->num_outputs > FLUIDNPU_MAX_EXITS)
+		return npucc_fail(l->error, "%u outputs, the device has up to %d exits",
+				  l->graph->num_outputs, FLUIDNPU_MAX_EXITS);
+	for (i = 0; i < l->graph->num_outputs; i++)
+		if (!lower_exit(l, l->graph->outputs[i]))
+			return false;
+	return true;
+}
+
+struct npucc_network *npucc_lower(struct npucc_arena *arena, struct npucc_graph *graph,
+				  struct npucc_error *error)
+{
+	struct npucc_lowering l = { .arena = arena, .error = error, .graph = graph };
+	struct npucc_operand *input = npucc_alloc(arena, 1, sizeof(*input));
+	unsigned int i;
+
+	l.net = npucc_alloc(arena, 1, sizeof(*l.net));
+	l.net->layers = npucc_alloc(arena, FLUIDNPU_MAX_LAYERS, sizeof(*l.net->layers));
+	l.net->input_name = graph->input->name;
+	input->kind = OPERAND_FLOAT_INPUT;
+	input->flat = graph->input_rank == 1;
+	graph->input->operand = input;
+	for (i = 0; i < graph->num_nodes; i++)
+		if (!lower_node(&l, graph->nodes[i]))
+			return NULL;
+	if (!lower_exits(&l))
+		return NULL;
+	return l.net;
+}

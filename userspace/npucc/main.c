@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+/*
+ * npucc: compile a quantized ONNX model for the FluidNPU.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "program.h"
+
+static const char usage[] =
+"Usage: npucc MODEL.onnx -o MODEL.fnpu [options]\n"
+"Compile a quantized (QDQ) ONNX model, whose outputs are its exits in order of\n"
+"depth, to a program for the FluidNPU.\n"
+"\n"
+"  -o, --output FILE        the program to write; may be left out with --report\n"
+"  -n, --name NAME          name of the model (default: that of the ONNX graph)\n"
+"  -t, --thresholds A,B,..  when samples leave, one number per exit but the last\n"
+"                           (default: metadata fluidnpu.exit.thresholds)\n"
+"  -g, --geometry K=V,..    NPU to compile for: tile_rows, tile_depth, tile_cols,\n"
+"                           acc_tiles, max_stack, max_batch, act_sram_bytes,\n"
+"                           weight_sram_bytes, dram_bytes_per_kcycle,\n"
+"                           vector_lanes, layer_overhead_cycles, clock_hz, ...\n"
+"                           (default: the device's own defaults)\n"
+"  -r, --report             print layers, policies, cycles and utilisation\n"
+"  -h, --help               print this and exit\n"
+"  -V, --version            print the version and exit\n"
+"\n"
+"Metadata of the model (metadata_props): fluidnpu.labels (names separated by\n"
+"commas), fluidnpu.input.byte_scale and .byte_offset (how a byte of an image\n"
+"becomes the float input, default 1/255 and 0), fluidnpu.exit.thresholds,\n"
+"fluidnpu.exit.criterion (confidence, entropy or margin).\n";
+
+struct arguments {
+	const char *model;
+	const char *output;
+	bool report;
+	struct npucc_options options;
+};
+
+/* Returns the exit status when there is nothing more to do, or -1. */
+static int parse_arguments(int argc, char **argv, struct arguments *a, struct npucc_error *error)
+{
+	static const struct option long_options[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "name", required_argument, NULL, 'n' },
+		{ "thresholds", required_argument, NULL, 't' },
+		{ "geometry", required_argument, NULL, 'g' },
+		{ "report", no_argument, NULL, 'r' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct npucc_options *o = &a->options;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "o:n:t:g:rhV", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			a->output = optarg;
+			break;
+		case 'n':
+			o->name = optarg;
+			break;
+		case 't':
+			if (!npucc_parse_floats(optarg, o->thresholds, &o->num_thresholds,
+						"--thresholds", error))
+				return 1;
+			break;
+		case 'g':
+			if (!npucc_geometry_set(&o->config, optarg, error))
+				return 1;
+			break;
+		case 'r':
+			a->report = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		case 'V':
+			puts("npucc " NPUCC_VERSION);
+			return 0;
+		default:
+			npucc_fail(error, "try 'npucc --help'");
+			return 1;
+		}
+	}
+	if (optind + 1 != argc) {
+		npucc_fail(error, "%s; try 'npucc --help'",
+			   optind < argc ? "more than one model" : "no model given");
+		return 1;
+	}
+	a->model = argv[optind];
+	if (!a->output && !a->report) {
+		npucc_fail(error, "no output given: use -o FILE, or --report to look only");
+		return 1;
+	}
+	return -1;
+}
+
+static void *read_model(const char *path, size_t *bytes, struct npucc_error *error)
+{
+	FILE *file = fopen(path, "rb");
+	uint8_t *data = NULL;
+	long size;
+
+	if (!file) {
+		npucc_fail(error, "%s", strerror(errno));
+		return NULL;
+	}
+	if (fseek(file, 0, SEEK_END) || (size = ftell(file)) < 0 || fseek(file, 0, SEEK_SET)) {
+		npucc_fail(error, "not a regular file");
+		goto out;
+	}
+	if ((unsigned long)size > NPUCC_MAX_MODEL_BYTES) {
+		npucc_fail(error, "%ld bytes, at most %llu are possible", size,
+			   NPUCC_MAX_MODEL_BYTES);
+		goto out;
+	}
+	data = malloc((size_t)size + 1);
+	if (!data) {
+		npucc_fail(error, "out of memory for %ld bytes", size);
+	} else if (fread(data, 1, (size_t)size, file) != (size_t)size) {
+		npucc_fail(error, "cannot read: %s", strerror(errno));
+		free(data);
+		data = NULL;
+	}
+	*bytes = (size_t)size;
+out:
+	fclose(file);
+	return data;
+}
+
+static bool run(const struct arguments *a, struct npucc_error *error)
+{
+	struct npucc_arena arena = { NULL };
+	struct npucc_program *program = NULL;
+	size_t bytes;
+	void *data = read_model(a->model, &bytes, error);
+	bool ok;
+
+	if (data)
+		program = npucc_compile(&arena, data, bytes, &a->options, error);
+	ok = program != NULL;
+	if (ok && a->output)
+		ok = npucc_save(program, a->output, error);
+	if (ok && a->report)
+		npucc_report(program, stdout);
+	npucc_arena_free(&arena);
+	free(data);
+	return ok;
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments a = { 0 };
+	struct npucc_error error = { "" };
+	int status;
+
+	fnpu_config_default(&a.options.config);
+	status = parse_arguments(argc, argv, &a, &error);
+	if (status < 0)
+		status = run(&a, &error) ? 0 : 1;
+	if (error.text[0])
+		fprintf(stderr, "npucc: %s%s%s\n", a.model ? a.model : "", a.model ? ": " : "",
+			error.text);
+	if (fflush(stdout) || ferror(stdout)) {
+		perror("npucc: standard output");
+		status = 1;
+	}
+	return status;
+}

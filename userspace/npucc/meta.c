@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+/* The META section (its contents are described in fnpu_file.h). */
+#include <cjson/cJSON.h>
+#include <string.h>
+
+#include "program.h"
+
+#define BYTE_SCALE	(1.0 / 255.0)	/* of images without metadata: 0..255 becomes 0..1 */
+#define BYTE_OFFSET	0.0
+
+const char *npucc_op_name(unsigned int op)
+{
+	static const char *const names[] = {
+		[FLUIDNPU_LAYER_CONV] = "conv", [FLUIDNPU_LAYER_ADD] = "add",
+		[FLUIDNPU_LAYER_AVGPOOL] = "avgpool", [FLUIDNPU_LAYER_MAXPOOL] = "maxpool",
+		[FLUIDNPU_LAYER_EXIT] = "exit",
+	};
+
+	return names[op];
+}
+
+static bool metadata_number(const struct npucc_graph *graph, const char *key, double *value,
+			    struct npucc_error *error)
+{
+	const char *text = npucc_metadata(graph, key);
+	unsigned int count;
+	float check[FLUIDNPU_MAX_EXITS];
+
+	if (!text)
+		return true;
+	if (!npucc_parse_floats(text, check, &count, key, error))
+		return false;
+	if (count != 1)
+		return npucc_fail(error, "metadata %s is '%.100s', must be one number", key, text);
+	*value = (double)check[0];
+	return true;
+}
+
+static bool add_input(cJSON *meta, const struct npucc_program *p, const struct npucc_graph *graph,
+		      struct npucc_error *error)
+{
+	const struct npucc_tensor *t = p->net->input;
+	const int shape[3] = { (int)t->c, (int)t->h, (int)t->w };
+	double byte_scale = BYTE_SCALE, byte_offset = BYTE_OFFSET;
+	cJSON *input = cJSON_AddObjectToObject(meta, "input");
+
+	if (!metadata_number(graph, "fluidnpu.input.byte_scale", &byte_scale, error) ||
+	    !metadata_number(graph, "fluidnpu.input.byte_offset", &byte_offset, error))
+		return false;
+	cJSON_AddStringToObject(input, "name", p->net->input_name);
+	cJSON_AddItemToObject(input, "shape", cJSON_CreateIntArray(shape, 3));
+	cJSON_AddNumberToObject(input, "scale", (double)t->scale);
+	cJSON_AddNumberToObject(input, "zero_point", t->zero_point);
+	cJSON_AddNumberToObject(input, "byte_scale", byte_scale);
+	cJSON_AddNumberToObject(input, "byte_offset", byte_offset);
+	return true;
+}
+
+static void add_exits(cJSON *meta, const struct npucc_network *net)
+{
+	cJSON *exits = cJSON_AddArrayToObject(meta, "exits");
+	unsigned int i;
+
+	for (i = 0; i < net->num_exits; i++) {
+		const struct npucc_exit *e = &net->exits[i];
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(item, "name", e->name);
+		cJSON_AddNumberToObject(item, "classes", e->logits->c);
+		cJSON_AddNumberToObject(item, "scale", (double)e->logits->scale);
+		cJSON_AddNumberToObject(item, "zero_point", e->logits->zero_point);
+		cJSON_AddNumberToObject(item, "logits_off", e->logits_off);
+		cJSON_AddNumberToObject(item, "layer", e->layer->position);
+		cJSON_AddStringToObject(item, "criterion", npucc_criterion_name(net->criterion));
+		cJSON_AddNumberToObject(item, "threshold", (double)e->threshold);
+		cJSON_AddNumberToObject(item, "macs", (double)e->total_macs);
+		cJSON_AddItemToArray(exits, item);
+	}
+}
+
+/* Metadata fluidnpu.labels: names separated by commas. */
+static bool add_labels(struct npucc_arena *arena, cJSON *meta, const struct npucc_network *net,
+		       const struct npucc_graph *graph, struct npucc_error *error)
+{
+	const char *text = npucc_metadata(graph, "fluidnpu.labels");
+	cJSON *labels = cJSON_AddArrayToObject(meta, "labels");
+	unsigned int num = 0, i;
+
+	if (!text)
+		return true;
+	for (;; num++) {
+		size_t len = strcspn(text, ",");
+
+		cJSON_AddItemToArray(labels,
+				     cJSON_CreateString(npucc_printf(arena, "%.*s", (int)len, text)));
+		if (!text[len])
+			break;
+		text += len + 1;
+	}
+	for (i = 0; i < net->num_exits; i++)
+		if (net->exits[i].logits->c != num + 1)
+			return npucc_fail(error, "metadata fluidnpu.labels has %u names, exit '%s' has %u classes",
+					  num + 1, net->exits[i].name, net->exits[i].logits->c);
+	return true;
+}
+
+static void add_layers(cJSON *meta, const struct npucc_network *net)
+{
+	cJSON *layers = cJSON_AddArrayToObject(meta, "layers");
+	unsigned int i;
+
+	for (i = 0; i < net->num_layers; i++) {
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(item, "name", net->layers[i]->name);
+		cJSON_AddStringToObject(item, "op", npucc_op_name(net->layers[i]->op));
+		cJSON_AddNumberToObject(item, "macs", (double)net->layers[i]->macs);
+		cJSON_AddItemToArray(layers, item);
+	}
+}
+
+static void add_geometry(cJSON *meta, const struct fnpu_config *config)
+{
+	cJSON *geometry = cJSON_AddObjectToObject(meta, "geometry");
+	const struct npucc_geometry_field *f;
+
+	for (f = npucc_geometry_fields; f->name; f++) {
+		uint32_t value;
+
+		memcpy(&value, (const char *)&config->geometry + f->offset, sizeof(value));
+		cJSON_AddNumberToObject(geometry, f->name, value);
+	}
+	cJSON_AddNumberToObject(meta, "clock_hz", config->clock_hz);
+}
+
+bool npucc_meta(struct npucc_arena *arena, struct npucc_program *program,
+		const struct npucc_graph *graph, struct npucc_error *error)
+{
+	cJSON *meta = cJSON_CreateObject();
+	char *text = NULL;
+	bool ok;
+
+	cJSON_AddStringToObject(meta, "name", program->name);
+	cJSON_AddStringToObject(meta, "producer", "npucc " NPUCC_VERSION);
+	ok = add_input(meta, program, graph, error);
+	if (ok) {
+		add_exits(meta, program->net);
+		ok = add_labels(arena, meta, program->net, graph, error);
+	}
+	if (ok) {
+		add_layers(meta, program->net);
+		add_geometry(meta, &program->config);
+		text = cJSON_PrintUnformatted(meta);
+		ok = text || npucc_fail(error, "out of memory");
+	}
+	if (ok)
+		program->meta = npucc_printf(arena, "%s", text);
+	cJSON_free(text);
+	cJSON_Delete(meta);
+	return ok;
+}
