@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * FluidNPU accel driver: clients and their contexts.
+ *
+ * A context can outlive its file: jobs in flight hold it, and with it the
+ * address space, the event ring, the scheduler entity and the device. Closing
+ * the file cancels what still waits in the entities and leaves what the
+ * device already has to end by itself.
+ */
+#include <linux/capability.h>
+#include <linux/file.h>
+#include <linux/log2.h>
+#include <linux/math64.h>
+#include <linux/poll.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_print.h>
+
+#include "fluidnpu_ctx.h"
+#include "fluidnpu_device.h"
+#include "fluidnpu_mmu.h"
+
+#define FLUIDNPU_MIN_EVENT_ENTRIES	32
+#define FLUIDNPU_MAX_EVENT_ENTRIES	65536
+
+static void fluidnpu_file_release(struct kref *ref)
+{
+	struct fluidnpu_file *ffile = container_of(ref, struct fluidnpu_file, ref);
+
+	fluidnpu_vm_put(ffile->vm);
+	xa_destroy(&ffile->contexts);
+	mutex_destroy(&ffile->lock);
+	kfree(ffile);
+}
+
+static void fluidnpu_ctx_release(struct kref *ref)
+{
+	struct fluidnpu_ctx *ctx = container_of(ref, struct fluidnpu_ctx, ref);
+	struct fluidnpu_device *fdev = ctx->ffile->fdev;
+
+	drm_sched_entity_fini(&ctx->entity);
+	fluidnpu_event_ring_fini(&ctx->events);
+	fluidnpu_vm_put(ctx->vm);
+	kref_put(&ctx->ffile->ref, fluidnpu_file_release);
+	mutex_destroy(&ctx->lock);
+	kfree(ctx);
+	fluidnpu_device_put_user(fdev);
+}
+
+/**
+ * fluidnpu_ctx_put - drop a reference
+ * @ctx: may be freed; not from a scheduler callback or an interrupt
+ */
+void fluidnpu_ctx_put(struct fluidnpu_ctx *ctx)
+{
+	kref_put(&ctx->ref, fluidnpu_ctx_release);
+}
+
+/**
+ * fluidnpu_ctx_lookup - find a context of a client
+ * @ffile: client
+ * @id: as CTX_CREATE returned it
+ *
+ * Return: the context, to be released with fluidnpu_ctx_put(), or NULL.
+ */
+struct fluidnpu_ctx *fluidnpu_ctx_lookup(struct fluidnpu_file *ffile, u32 id)
+{
+	struct fluidnpu_ctx *ctx;
+
+	xa_lock(&ffile->contexts);
+	ctx = xa_load(&ffile->contexts, id);
+	if (ctx)
+		kref_get(&ctx->ref);
+	xa_unlock(&ffile->contexts);
+
+	return ctx;
+}
+
+/* With fewer queues than priorities, neighbours share one. */
+static struct fluidnpu_queue *fluidnpu_queue_of_priority(struct fluidnpu_device *fdev, u32 priority)
+{
+	u32 index = DIV_ROUND_CLOSEST(priority * (fdev->num_queues - 1),
+				      FLUIDNPU_NUM_PRIORITIES - 1);
+
+	return &fdev->queues[index];
+}
+
+static struct fluidnpu_ctx *fluidnpu_ctx_create(struct fluidnpu_file *ffile, u32 priority,
+						struct drm_gem_object *event_obj, u32 event_entries)
+{
+	struct fluidnpu_device *fdev = ffile->fdev;
+	struct drm_gpu_scheduler *sched;
+	struct fluidnpu_ctx *ctx;
+	struct fluidnpu_vm *vm;
+	int ret;
+
+	vm = fluidnpu_file_vm(ffile);
+	if (IS_ERR(vm))
+		return ERR_CAST(vm);
+
+	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
+	if (!ctx)
+		return ERR_PTR(-ENOMEM);
+
+	ret = fluidnpu_event_ring_init(&ctx->events, event_obj, event_entries, &ffile->waiters);
+	if (ret)
+		goto err_free;
+
+	ctx->queue = fluidnpu_queue_of_priority(fdev, priority);
+	sched = &ctx->queue->sched;
+	ret = drm_sched_entity_init(&ctx->entity, DRM_SCHED_PRIORITY_NORMAL, &sched, 1, NULL);
+	if (ret)
+		goto err_fini_events;
+
+	kref_init(&ctx->ref);
+	mutex_init(&ctx->lock);
+	kref_get(&ffile->ref);
+	ctx->ffile = ffile;
+	ctx->vm = fluidnpu_vm_get(vm);
+	fluidnpu_device_get_user(fdev);
+	return ctx;
+
+err_fini_events:
+	fluidnpu_event_ring_fini(&ctx->events);
+err_free:
+	kfree(ctx);
+	return ERR_PTR(ret);
+}
+
+static int fluidnpu_ctx_create_check(struct drm_device *drm,
+				     const struct drm_fluidnpu_ctx_create *args)
+{
+	if (args->flags || args->pad) {
+		drm_dbg(drm, "ctx_create: flags %#x or pad %#x is not 0\n", args->flags, args->pad);
+		return -EINVAL;
+	}
+	if (args->priority >= FLUIDNPU_NUM_PRIORITIES) {
+		drm_dbg(drm, "ctx_create: no priority %u\n", args->priority);
+		return -EINVAL;
+	}
+	if (!is_power_of_2(args->event_entries) ||
+	    args->event_entries < FLUIDNPU_MIN_EVENT_ENTRIES ||
+	    args->event_entries > FLUIDNPU_MAX_EVENT_ENTRIES) {
+		drm_dbg(drm, "ctx_create: event_entries %u is not a power of two in %u..%u\n",
+			args->event_entries, FLUIDNPU_MIN_EVENT_ENTRIES,
+			FLUIDNPU_MAX_EVENT_ENTRIES);
+		return -EINVAL;
+	}
+	if (args->priority > DRM_FLUIDNPU_PRIORITY_NORMAL && !capable(CAP_SYS_NICE)) {
+		drm_dbg(drm, "ctx_create: priority %u needs CAP_SYS_NICE\n", args->priority);
+		return -EACCES;
+	}
+	return 0;
+}
+
+/**
+ * fluidnpu_ioctl_ctx_create - CTX_CREATE
+ * @drm: device
+ * @data: struct drm_fluidnpu_ctx_create
+ * @file: client
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_ioctl_ctx_create(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_fluidnpu_ctx_create *args = data;
+	struct fluidnpu_file *ffile = file->driver_priv;
+	struct drm_gem_object *obj;
+	struct fluidnpu_ctx *ctx;
+	int ret;
+
+	ret = fluidnpu_ctx_create_check(drm, args);
+	if (ret)
+		return ret;
+
+	obj = drm_gem_object_lookup(file, args->event_handle);
+	if (!obj) {
+		drm_dbg(drm, "ctx_create: no handle %u for event_handle\n", args->event_handle);
+		return -ENOENT;
+	}
+	if (obj->import_attach || obj->size < DRM_FLUIDNPU_EVENT_RING_BYTES(args->event_entries)) {
+		drm_dbg(drm, "ctx_create: event_handle is imported or too small\n");
+		ret = -EINVAL;
+		goto out_put_obj;
+	}
+
+	ctx = fluidnpu_ctx_create(ffile, args->priority, obj, args->event_entries);
+	if (IS_ERR(ctx)) {
+		ret = PTR_ERR(ctx);
+		goto out_put_obj;
+	}
+
+	/* Once it has an id, another thread can destroy it. */
+	ret = xa_alloc(&ffile->contexts, &args->ctx_id, ctx, XA_LIMIT(1, FLUIDNPU_MAX_CONTEXTS),
+		       GFP_KERNEL);
+	if (ret) {
+		drm_dbg(drm, "ctx_create: no id left: %d\n", ret);
+		ret = ret == -EBUSY ? -ENOSPC : ret;
+		fluidnpu_ctx_put(ctx);
+	}
+
+out_put_obj:
+	drm_gem_object_put(obj);
+	return ret;
+}
+
+/**
+ * fluidnpu_ioctl_ctx_destroy - CTX_DESTROY
+ * @drm: device
+ * @data: struct drm_fluidnpu_ctx_destroy
+ * @file: client
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_ioctl_ctx_destroy(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_fluidnpu_ctx_destroy *args = data;
+	struct fluidnpu_file *ffile = file->driver_priv;
+	struct fluidnpu_ctx *ctx;
+
+	if (args->pad) {
+		drm_dbg(drm, "ctx_destroy: pad %#x is not 0\n", args->pad);
+		return -EINVAL;
+	}
+
+	ctx = xa_erase(&ffile->contexts, args->ctx_id);
+	if (!ctx) {
+		drm_dbg(drm, "ctx_destroy: no context %u\n", args->ctx_id);
+		return -ENOENT;
+	}
+	fluidnpu_event_ring_close(&ctx->events);
+	fluidnpu_ctx_put(ctx);
+	return 0;
+}
+
+/**
+ * fluidnpu_file_vm - the client's address space, made if need be
+ * @ffile: client, which holds the reference
+ *
+ * Return: the address space or an ERR_PTR, see fluidnpu_vm_create().
+ */
+struct fluidnpu_vm *fluidnpu_file_vm(struct fluidnpu_file *ffile)
+{
+	struct fluidnpu_vm *vm;
+
+	mutex_lock(&ffile->lock);
+	vm = ffile->vm;
+	if (!vm) {
+		vm = fluidnpu_vm_create(ffile->fdev);
+		if (!IS_ERR(vm))
+			WRITE_ONCE(ffile->vm, vm);
+	}
+	mutex_unlock(&ffile->lock);
+
+	return vm;
+}
+
+/**
+ * fluidnpu_file_open - &drm_driver.open
+ * @drm: device
+ * @file: new client
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int fluidnpu_file_open(struct drm_device *drm, struct drm_file *file)
+{
+	struct fluidnpu_file *ffile;
+
+	ffile = kzalloc(sizeof(*ffile), GFP_KERNEL);
+	if (!ffile)
+		return -ENOMEM;
+
+	kref_init(&ffile->ref);
+	ffile->fdev = to_fluidnpu_device(drm);
+	mutex_init(&ffile->lock);
+	xa_init_flags(&ffile->contexts, XA_FLAGS_ALLOC1);
+	init_waitqueue_head(&ffile->waiters);
+	ffile->pid = task_tgid_nr(current);
+	get_task_comm(ffile->comm, current);
+	file->driver_priv = ffile;
+	return 0;
+}
+
+/**
+ * fluidnpu_file_postclose - &drm_driver.postclose
+ * @drm: device
+ * @file: client that is going
+ *
+ * Can run in a kworker, long after the process has died.
+ */
+void fluidnpu_file_postclose(struct drm_device *drm, struct drm_file *file)
+{
+	struct fluidnpu_file *ffile = file->driver_priv;
+	struct fluidnpu_ctx *ctx;
+	unsigned long id;
+
+	xa_for_each(&ffile->contexts, id, ctx) {
+		xa_erase(&ffile->contexts, id);
+		fluidnpu_event_ring_close(&ctx->events);
+		/* Does not wait: what the device has not got yet ends with -ESRCH. */
+		drm_sched_entity_fini(&ctx->entity);
+		fluidnpu_ctx_put(ctx);
+	}
+	kref_put(&ffile->ref, fluidnpu_file_release);
+}
+
+/**
+ * fluidnpu_file_show_fdinfo - &drm_driver.show_fdinfo
+ * @p: printer
+ * @file: client
+ */
+void fluidnpu_file_show_fdinfo(struct drm_printer *p, struct drm_file *file)
+{
+	struct fluidnpu_file *ffile = file->driver_priv;
+	u64 cycles = atomic64_read(&ffile->busy_cycles);
+	u32 hz = ffile->fdev->clock_hz;
+
+	drm_printf(p, "drm-engine-npu:\t%llu ns\n", mul_u64_u32_div(cycles, NSEC_PER_SEC, hz));
+	drm_printf(p, "drm-cycles-npu:\t%llu\n", cycles);
+	drm_printf(p, "drm-maxfreq-npu:\t%u Hz\n", hz);
+	drm_show_memory_stats(p, file);
+}
+
+/**
+ * fluidnpu_file_poll - &file_operations.poll
+ * @filp: device file
+ * @wait: poll table
+ *
+ * Return: EPOLLIN while any event ring of the file holds an event, EPOLLHUP
+ * and EPOLLERR when the device is gone.
+ */
+__poll_t fluidnpu_file_poll(struct file *filp, struct poll_table_struct *wait)
+{
+	struct drm_file *file = filp->private_data;
+	struct fluidnpu_file *ffile = file->driver_priv;
+	struct fluidnpu_ctx *ctx;
+	unsigned long id;
+	__poll_t mask = 0;
+
+	poll_wait(filp, &ffile->waiters, wait);
+
+	xa_lock(&ffile->contexts);
+	xa_for_each(&ffile->contexts, id, ctx) {
+		if (fluidnpu_event_ring_readable(&ctx->events)) {
+			mask |= EPOLLIN | EPOLLRDNORM;
+			break;
+		}
+	}
+	xa_unlock(&ffile->contexts);
+
+	if (drm_dev_is_unplugged(file->minor->dev))
+		mask |= EPOLLERR | EPOLLHUP;
+	return mask;
+}
+
+/**
+ * fluidnpu_file_wake_all - tell everyone in poll() that the device is gone
+ * @fdev: unplugged
+ */
+void fluidnpu_file_wake_all(struct fluidnpu_device *fdev)
+{
+	struct drm_file *file;
+
+	mutex_lock(&fdev->drm.filelist_mutex);
+	list_for_each_entry(file, &fdev->drm.filelist, lhead) {
+		struct fluidnpu_file *ffile = file->driver_priv;
+
+		wake_up_poll(&ffile->waiters, EPOLLIN | EPOLLERR | EPOLLHUP);
+	}
+	mutex_unlock(&fdev->drm.filelist_mutex);
+}

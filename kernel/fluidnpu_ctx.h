@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * FluidNPU accel driver: clients and their contexts.
+ */
+#ifndef _FLUIDNPU_CTX_H
+#define _FLUIDNPU_CTX_H
+
+#include <linux/atomic.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+
+#include <drm/gpu_scheduler.h>
+
+#include "fluidnpu_event.h"
+
+struct drm_device;
+struct drm_file;
+struct drm_printer;
+struct file;
+struct fluidnpu_device;
+struct fluidnpu_queue;
+struct fluidnpu_vm;
+struct poll_table_struct;
+
+/* Jobs that may time out before a context is banned. */
+#define FLUIDNPU_MAX_GUILTY	3
+
+#define FLUIDNPU_MAX_CONTEXTS	256
+
+/**
+ * struct fluidnpu_file - what the driver knows of a client
+ * @ref: of the open file and its contexts, which jobs can keep alive
+ * @fdev: the device
+ * @lock: protects the creation of @vm
+ * @vm: address space; made with the first buffer, so that clients that only
+ *	look do not use one up
+ * @contexts: struct fluidnpu_ctx by id
+ * @waiters: in poll()
+ * @busy_cycles: device time that the client's jobs have run
+ * @pid: of the process that opened the file, for messages
+ * @comm: its name
+ */
+struct fluidnpu_file {
+	struct kref ref;
+	struct fluidnpu_device *fdev;
+	struct mutex lock; /* see above */
+	struct fluidnpu_vm *vm;
+	struct xarray contexts;
+	wait_queue_head_t waiters;
+	atomic64_t busy_cycles;
+	pid_t pid;
+	char comm[TASK_COMM_LEN];
+};
+
+/**
+ * struct fluidnpu_ctx - a queue of jobs at one priority
+ * @ref: of the id and the jobs
+ * @ffile: client
+ * @vm: address space of its jobs
+ * @queue: hardware queue
+ * @entity: its jobs that wait for the hardware
+ * @events: event ring
+ * @lock: jobs enter @entity in the order of their sequence numbers
+ * @guilty: jobs that timed out
+ * @banned: it has been too often; written once
+ */
+struct fluidnpu_ctx {
+	struct kref ref;
+	struct fluidnpu_file *ffile;
+	struct fluidnpu_vm *vm;
+	struct fluidnpu_queue *queue;
+	struct drm_sched_entity entity;
+	struct fluidnpu_event_ring events;
+	struct mutex lock; /* see above */
+	u32 guilty;
+	bool banned;
+};
+
+int fluidnpu_file_open(struct drm_device *drm, struct drm_file *file);
+void fluidnpu_file_postclose(struct drm_device *drm, struct drm_file *file);
+void fluidnpu_file_show_fdinfo(struct drm_printer *p, struct drm_file *file);
+__poll_t fluidnpu_file_poll(struct file *filp, struct poll_table_struct *wait);
+void fluidnpu_file_wake_all(struct fluidnpu_device *fdev);
+struct fluidnpu_vm *fluidnpu_file_vm(struct fluidnpu_file *ffile);
+
+struct fluidnpu_ctx *fluidnpu_ctx_lookup(struct fluidnpu_file *ffile, u32 id);
+void fluidnpu_ctx_put(struct fluidnpu_ctx *ctx);
+
+static inline struct fluidnpu_ctx *fluidnpu_ctx_get(struct fluidnpu_ctx *ctx)
+{
+	kref_get(&ctx->ref);
+	return ctx;
+}
+
+int fluidnpu_ioctl_ctx_create(struct drm_device *drm, void *data, struct drm_file *file);
+int fluidnpu_ioctl_ctx_destroy(struct drm_device *drm, void *data, struct drm_file *file);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * FluidNPU accel driver: the device, its registers and its queues.
+ */
+#ifndef _FLUIDNPU_DEVICE_H
+#define _FLUIDNPU_DEVICE_H
+
+#include <linux/bits.h>
+#include <linux/idr.h>
+#include <linux/io.h>
+#include <linux/llist.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/sizes.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include <drm/drm_device.h>
+#include <drm/gpu_scheduler.h>
+
+#include <fluidnpu_drm.h>
+
+/* Contexts have four priorities; each has a hardware queue if there are four. */
+#define FLUIDNPU_NUM_PRIORITIES		4
+
+/* Jobs that one ring holds at a time; one entry of the ring always stays free. */
+#define FLUIDNPU_RING_JOBS		8
+#define FLUIDNPU_RING_ENTRIES		16
+
+#define FLUIDNPU_CQ_ENTRIES		1024
+
+/* Low addresses stay unmapped, so that 0 and small offsets from it fault. */
+#define FLUIDNPU_VA_START		((u64)SZ_1M)
+#define FLUIDNPU_VA_END			BIT_ULL(FLUIDNPU_VA_BITS)
+
+struct fluidnpu_job;
+struct fluidnpu_vm;
+
+/**
+ * struct fluidnpu_queue - a hardware queue and the scheduler that feeds it
+ * @fdev: the device
+ * @index: of the queue in the device
+ * @sched: hands over at most FLUIDNPU_RING_JOBS jobs at a time
+ * @fence_context: of the hardware fences
+ * @seqno: of the last hardware fence
+ * @serial: of the last cookie
+ * @ring: submission ring
+ * @ring_dma: its bus address
+ * @tables: sample tables, max_batch entries for each ring entry
+ * @tables_dma: their bus address
+ * @head: oldest ring entry in flight, counts on without wrapping
+ * @tail: next ring entry to write, counts on without wrapping
+ * @slots: the job of each ring entry, NULL when it has ended
+ *
+ * Everything below @sched is protected by fluidnpu_device.hw_lock.
+ */
+struct fluidnpu_queue {
+	struct fluidnpu_device *fdev;
+	u32 index;
+	struct drm_gpu_scheduler sched;
+	u64 fence_context;
+	u64 seqno;
+	u64 serial;
+	struct fluidnpu_hw_sqe *ring;
+	dma_addr_t ring_dma;
+	struct fluidnpu_hw_sample *tables;
+	dma_addr_t tables_dma;
+	u32 head;
+	u32 tail;
+	struct fluidnpu_job *slots[FLUIDNPU_RING_ENTRIES];
+};
+
+/**
+ * struct fluidnpu_cq - the completion ring
+ * @ring: entries that the device writes
+ * @dma: bus address of @ring
+ * @head: next entry to read, counts on without wrapping
+ *
+ * Protected by fluidnpu_device.hw_lock.
+ */
+struct fluidnpu_cq {
+	struct fluidnpu_hw_cqe *ring;
+	dma_addr_t dma;
+	u32 head;
+};
+
+/**
+ * struct fluidnpu_device - one NPU
+ * @drm: base
+ * @index: among the NPUs of this driver, for udev
+ * @regs: BAR 0; only between drm_dev_enter() and drm_dev_exit()
+ * @hw_version: FLUIDNPU_REG_VERSION
+ * @features: FLUIDNPU_FEATURE_*
+ * @clock_hz: device clock
+ * @geometry: as read at probe
+ * @num_queues: queues in use
+ * @queues: hardware queues, priority grows with the index
+ * @cq: completion ring
+ * @hw_lock: protects rings, completion ring and the queue registers; taken in
+ *	interrupts
+ * @wedged: a reset failed, nothing runs any more
+ * @reg64_lock: between the two halves of a 64-bit register
+ * @as_lock: protects the AS_* registers and @vms
+ * @as_ida: address spaces in use
+ * @vms: address spaces that the device must know after a reset
+ * @bo_lock: protects @bos
+ * @bos: buffers with pages of their own, to unmap them when the device goes
+ * @tdr_wq: ordered; timeouts and resets
+ * @reset_work: reset after STATUS.FATAL
+ * @free_jobs: jobs whose resources wait for @free_work
+ * @free_work: frees what a job holds; taking reservation locks in the
+ *	scheduler's own work could deadlock with a fence waiter
+ * @users: fences and contexts that outlive remove(), plus one for the driver
+ * @put_work: drops the device reference that @users holds
+ */
+struct fluidnpu_device {
+	struct drm_device drm;
+	int index;
+	void __iomem *regs;
+	u32 hw_version;
+	u32 features;
+	u32 clock_hz;
+	struct fluidnpu_hw_geometry geometry;
+	u32 num_queues;
+	struct fluidnpu_queue queues[FLUIDNPU_NUM_PRIORITIES];
+	struct fluidnpu_cq cq;
+	spinlock_t hw_lock; /* see above */
+	bool wedged;
+	spinlock_t reg64_lock; /* see above */
+	struct mutex as_lock; /* see above */
+	struct ida as_ida;
+	struct fluidnpu_vm *vms[FLUIDNPU_MAX_AS];
+	struct mutex bo_lock; /* see above */
+	struct list_head bos;
+	struct workqueue_struct *tdr_wq;
+	struct work_struct reset_work;
+	struct llist_head free_jobs;
+	struct work_struct free_work;
+	refcount_t users;
+	struct work_struct put_work;
+};
+
+#define to_fluidnpu_device(ptr) container_of(ptr, struct fluidnpu_device, drm)
+
+/* Work that must be able to outlive a device; flushed at module exit. */
+extern struct workqueue_struct *fluidnpu_wq;
+
+static inline u32 fluidnpu_read(struct fluidnpu_device *fdev, u32 reg)
+{
+	return readl(fdev->regs + reg);
+}
+
+static inline void fluidnpu_write(struct fluidnpu_device *fdev, u32 reg, u32 value)
+{
+	writel(value, fdev->regs + reg);
+}
+
+u64 fluidnpu_read64(struct fluidnpu_device *fdev, u32 reg_lo);
+
+struct fluidnpu_device *fluidnpu_device_create(struct device *parent);
+void fluidnpu_device_remove(struct fluidnpu_device *fdev);
+
+void fluidnpu_device_get_user(struct fluidnpu_device *fdev);
+void fluidnpu_device_put_user(struct fluidnpu_device *fdev);
+
+void fluidnpu_device_reset(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty);
+
+#endif

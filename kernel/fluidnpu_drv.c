@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * FluidNPU accel driver: DRM driver, ioctl table, PCI binding.
+ */
+#include <linux/io_uring/cmd.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/uaccess.h>
+
+#include <drm/drm_accel.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem_shmem_helper.h>
+#include <drm/drm_ioctl.h>
+#include <drm/drm_print.h>
+
+#include "fluidnpu_ctx.h"
+#include "fluidnpu_device.h"
+#include "fluidnpu_drv.h"
+#include "fluidnpu_gem.h"
+#include "fluidnpu_job.h"
+#include "fluidnpu_uring.h"
+
+/* What DEV_QUERY may be asked to zero behind the structures known here. */
+#define FLUIDNPU_MAX_QUERY_BYTES	PAGE_SIZE
+
+struct workqueue_struct *fluidnpu_wq;
+
+static void fluidnpu_query_info(struct fluidnpu_device *fdev, struct drm_fluidnpu_info *info)
+{
+	*info = (struct drm_fluidnpu_info) {
+		.hw_version = fdev->hw_version,
+		.features = fdev->features,
+		.clock_hz = fdev->clock_hz,
+		.max_jobs = FLUIDNPU_MAX_JOBS,
+		.va_start = FLUIDNPU_VA_START,
+		.va_bytes = FLUIDNPU_VA_END - FLUIDNPU_VA_START,
+		.geometry = fdev->geometry,
+	};
+}
+
+static int fluidnpu_query_counters(struct fluidnpu_device *fdev,
+				   struct drm_fluidnpu_counters *counters)
+{
+	int idx;
+	u32 i;
+
+	if (!drm_dev_enter(&fdev->drm, &idx))
+		return -ENODEV;
+	counters->time = fluidnpu_read64(fdev, FLUIDNPU_REG_TIME_LO);
+	for (i = 0; i < FLUIDNPU_CNT_NUM; i++) {
+		u32 reg = FLUIDNPU_REG_COUNTERS + i * sizeof(u64);
+
+		counters->values[i] = fluidnpu_read64(fdev, reg);
+	}
+	drm_dev_exit(idx);
+	return 0;
+}
+
+static int fluidnpu_ioctl_dev_query(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct fluidnpu_device *fdev = to_fluidnpu_device(drm);
+	struct drm_fluidnpu_dev_query *args = data;
+	union {
+		struct drm_fluidnpu_info info;
+		struct drm_fluidnpu_counters counters;
+	} reply;
+	void __user *user = u64_to_user_ptr(args->pointer);
+	u32 user_bytes = args->size;
+	u32 bytes;
+	int ret = 0;
+
+	switch (args->type) {
+	case DRM_FLUIDNPU_QUERY_INFO:
+		bytes = sizeof(reply.info);
+		break;
+	case DRM_FLUIDNPU_QUERY_COUNTERS:
+		bytes = sizeof(reply.counters);
+		break;
+	default:
+		drm_dbg(drm, "dev_query: no type %u\n", args->type);
+		return -EINVAL;
+	}
+
+	args->size = bytes;
+	if (!args->pointer)
+		return 0;
+	if (user_bytes > FLUIDNPU_MAX_QUERY_BYTES) {
+		drm_dbg(drm, "dev_query: size %u is more than anything known\n", user_bytes);
+		return -E2BIG;
+	}
+
+	if (args->type == DRM_FLUIDNPU_QUERY_INFO)
+		fluidnpu_query_info(fdev, &reply.info);
+	else
+		ret = fluidnpu_query_counters(fdev, &reply.counters);
+	if (ret)
+		return ret;
+
+	if (copy_to_user(user, &reply, min(user_bytes, bytes)))
+		return -EFAULT;
+	if (user_bytes > bytes && clear_user(user + bytes, user_bytes - bytes))
+		return -EFAULT;
+	return 0;
+}
+
+static const struct drm_ioctl_desc fluidnpu_ioctls[] = {
+	DRM_IOCTL_DEF_DRV(FLUIDNPU_DEV_QUERY, fluidnpu_ioctl_dev_query, 0),
+	DRM_IOCTL_DEF_DRV(FLUIDNPU_BO_CREATE, fluidnpu_ioctl_bo_create, 0),
+	DRM_IOCTL_DEF_DRV(FLUIDNPU_BO_INFO, fluidnpu_ioctl_bo_info, 0),
+	DRM_IOCTL_DEF_DRV(FLUIDNPU_BO_WAIT, fluidnpu_ioctl_bo_wait, 0),
+	DRM_IOCTL_DEF_DRV(FLUIDNPU_CTX_CREATE, fluidnpu_ioctl_ctx_create, 0),
+	DRM_IOCTL_DEF_DRV(FLUIDNPU_CTX_DESTROY, fluidnpu_ioctl_ctx_destroy, 0),
+	DRM_IOCTL_DEF_DRV(FLUIDNPU_SUBMIT, fluidnpu_ioctl_submit, 0),
+};
+
+/* DRM_ACCEL_FOPS with the event rings' poll and without the core's events. */
+static const struct file_operations fluidnpu_fops = {
+	.owner = THIS_MODULE,
+	.open = accel_open,
+	.release = drm_release,
+	.unlocked_ioctl = drm_ioctl,
+	.compat_ioctl = drm_compat_ioctl,
+	.poll = fluidnpu_file_poll,
+	.llseek = noop_llseek,
+	.mmap = drm_gem_mmap,
+	.uring_cmd = fluidnpu_uring_cmd,
+	.show_fdinfo = drm_show_fdinfo,
+	.fop_flags = FOP_UNSIGNED_OFFSET,
+};
+
+const struct drm_driver fluidnpu_drm_driver = {
+	.driver_features = DRIVER_GEM | DRIVER_COMPUTE_ACCEL | DRIVER_SYNCOBJ |
+			   DRIVER_SYNCOBJ_TIMELINE,
+	.open = fluidnpu_file_open,
+	.postclose = fluidnpu_file_postclose,
+	.show_fdinfo = fluidnpu_file_show_fdinfo,
+	.gem_create_object = fluidnpu_gem_create_object,
+	.gem_prime_import_sg_table = drm_gem_shmem_prime_import_sg_table,
+	.ioctls = fluidnpu_ioctls,
+	.num_ioctls = ARRAY_SIZE(fluidnpu_ioctls),
+	.fops = &fluidnpu_fops,
+	.name = FLUIDNPU_DRIVER_NAME,
+	.desc = "FluidNPU accelerator",
+#if FLUIDNPU_HAVE_DRIVER_DATE
+	.date = "0",
+#endif
+	.major = FLUIDNPU_ABI_MAJOR,
+	.minor = FLUIDNPU_ABI_MINOR,
+};
+
+static ssize_t npu_index_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct fluidnpu_device *fdev = dev_get_drvdata(dev);
+
+	return sysfs_emit(buf, "%d\n", fdev->index);
+}
+static DEVICE_ATTR_RO(npu_index);
+
+static struct attribute *fluidnpu_attrs[] = {
+	&dev_attr_npu_index.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(fluidnpu);
+
+static int fluidnpu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct fluidnpu_device *fdev;
+	int ret;
+
+	fdev = fluidnpu_device_create(&pdev->dev);
+	if (IS_ERR(fdev))
+		return PTR_ERR(fdev);
+	pci_set_drvdata(pdev, fdev);
+
+	/* For fluidnpu_device.users; dropped when remove() and the last user have gone. */
+	drm_dev_get(&fdev->drm);
+
+	ret = drm_dev_register(&fdev->drm, 0);
+	if (ret) {
+		fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_RESET);
+		drm_dev_put(&fdev->drm);
+		return ret;
+	}
+
+	drm_info(&fdev->drm, "version %u.%u, %u queues, %u address spaces, batches up to %u\n",
+		 fdev->hw_version >> 16, fdev->hw_version & 0xffff, fdev->num_queues,
+		 fdev->geometry.num_as, fdev->geometry.max_batch);
+	return 0;
+}
+
+static void fluidnpu_pci_remove(struct pci_dev *pdev)
+{
+	struct fluidnpu_device *fdev = pci_get_drvdata(pdev);
+
+	fluidnpu_device_remove(fdev);
+	if (refcount_dec_and_test(&fdev->users))
+		drm_dev_put(&fdev->drm);
+}
+
+static const struct pci_device_id fluidnpu_pci_ids[] = {
+	{ PCI_DEVICE(FLUIDNPU_PCI_VENDOR_ID, FLUIDNPU_PCI_DEVICE_ID) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, fluidnpu_pci_ids);
+
+static struct pci_driver fluidnpu_pci_driver = {
+	.name = FLUIDNPU_DRIVER_NAME,
+	.id_table = fluidnpu_pci_ids,
+	.probe = fluidnpu_pci_probe,
+	.remove = fluidnpu_pci_remove,
+	.dev_groups = fluidnpu_groups,
+};
+
+static int __init fluidnpu_init(void)
+{
+	int ret;
+
+	fluidnpu_wq = alloc_workqueue("fluidnpu", WQ_UNBOUND, 0);
+	if (!fluidnpu_wq)
+		return -ENOMEM;
+
+	ret = pci_register_driver(&fluidnpu_pci_driver);
+	if (ret)
+		destroy_workqueue(fluidnpu_wq);
+	return ret;
+}
+module_init(fluidnpu_init);
+
+static void __exit fluidnpu_exit(void)
+{
+	pci_unregister_driver(&fluidnpu_pci_driver);
+	/* Waits for the last works of devices that have gone. */
+	destroy_workqueue(fluidnpu_wq);
+}
+module_exit(fluidnpu_exit);
+
+MODULE_DESCRIPTION("FluidNPU accelerator");
+MODULE_AUTHOR("FluidNPU project");
+MODULE_LICENSE("GPL");

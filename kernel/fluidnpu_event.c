@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * FluidNPU accel driver: event rings.
+ *
+ * The ring is memory of the user, who may scribble over it while the kernel
+ * writes. Therefore the kernel keeps its own producer index, masks every index
+ * and reads one shared field only, the consumer index, which decides nothing
+ * but how many entries the user gives up.
+ *
+ * Entries are reserved before a job is accepted, so an event can always be
+ * written at once, in the interrupt that it came with.
+ */
+#include <linux/iosys-map.h>
+#include <linux/poll.h>
+#include <linux/string.h>
+
+#include <drm/drm_gem.h>
+
+#include "fluidnpu_event.h"
+
+/**
+ * fluidnpu_event_ring_init - start an empty ring
+ * @ring: to be filled in
+ * @obj: buffer object of at least DRM_FLUIDNPU_EVENT_RING_BYTES(@entries), not imported
+ * @entries: power of two
+ * @waiters: wait queue that outlives the ring
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_event_ring_init(struct fluidnpu_event_ring *ring, struct drm_gem_object *obj,
+			     u32 entries, wait_queue_head_t *waiters)
+{
+	struct iosys_map map;
+	int ret;
+
+	ret = drm_gem_vmap_unlocked(obj, &map);
+	if (ret)
+		return ret;
+
+	drm_gem_object_get(obj);
+	ring->obj = obj;
+	ring->shared = map.vaddr;
+	ring->events = map.vaddr + sizeof(*ring->shared);
+	ring->entries = entries;
+	ring->waiters = waiters;
+	spin_lock_init(&ring->lock);
+
+	memset(map.vaddr, 0, DRM_FLUIDNPU_EVENT_RING_BYTES(entries));
+	ring->shared->entries = entries;
+	return 0;
+}
+
+/**
+ * fluidnpu_event_ring_fini - let go of the buffer object
+ * @ring: no job uses it any more
+ */
+void fluidnpu_event_ring_fini(struct fluidnpu_event_ring *ring)
+{
+	struct iosys_map map = IOSYS_MAP_INIT_VADDR(ring->shared);
+
+	drm_gem_vunmap_unlocked(ring->obj, &map);
+	drm_gem_object_put(ring->obj);
+}
+
+/**
+ * fluidnpu_event_ring_close - write no further events
+ * @ring: stays valid for the jobs that hold reservations
+ */
+void fluidnpu_event_ring_close(struct fluidnpu_event_ring *ring)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	ring->closed = true;
+	spin_unlock_irqrestore(&ring->lock, flags);
+}
+
+/**
+ * fluidnpu_event_ring_readable - does it hold an event, as far as the user says
+ * @ring: event ring
+ *
+ * Return: true if the user has not consumed all events.
+ */
+bool fluidnpu_event_ring_readable(struct fluidnpu_event_ring *ring)
+{
+	return READ_ONCE(ring->producer) != READ_ONCE(ring->shared->consumer);
+}
+
+/**
+ * fluidnpu_event_reserve - promise entries to a job
+ * @ring: event ring
+ * @count: events that the job can cause at most
+ *
+ * Return: 0, or -ENOBUFS when the user has to consume events first.
+ */
+int fluidnpu_event_reserve(struct fluidnpu_event_ring *ring, u32 count)
+{
+	unsigned long flags;
+	u32 used;
+	int ret = 0;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	/* Pairs with the user's release: what it consumed may be overwritten. */
+	used = ring->producer - smp_load_acquire(&ring->shared->consumer);
+	if (used > ring->entries)
+		used = ring->entries;	/* nonsense from the user */
+	if (count > ring->entries - used ||
+	    ring->reserved > ring->entries - used - count)
+		ret = -ENOBUFS;
+	else
+		ring->reserved += count;
+	spin_unlock_irqrestore(&ring->lock, flags);
+
+	return ret;
+}
+
+/**
+ * fluidnpu_event_unreserve - give back entries that a job did not need
+ * @ring: event ring
+ * @count: entries
+ */
+void fluidnpu_event_unreserve(struct fluidnpu_event_ring *ring, u32 count)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	ring->reserved -= count;
+	spin_unlock_irqrestore(&ring->lock, flags);
+}
+
+/**
+ * fluidnpu_event_post - write an event
+ * @ring: with at least one reserved entry, which is used up
+ * @event: copied
+ */
+void fluidnpu_event_post(struct fluidnpu_event_ring *ring, const struct drm_fluidnpu_event *event)
+{
+	unsigned long flags;
+	bool wake = false;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	ring->reserved--;
+	if (!ring->closed) {
+		ring->events[ring->producer & (ring->entries - 1)] = *event;
+		WRITE_ONCE(ring->producer, ring->producer + 1);
+		/* Pairs with the user's acquire: the entry first, then the index. */
+		smp_store_release(&ring->shared->producer, ring->producer);
+		wake = true;
+	}
+	spin_unlock_irqrestore(&ring->lock, flags);
+
+	if (wake)
+		wake_up_poll(ring->waiters, EPOLLIN | EPOLLRDNORM);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * FluidNPU accel driver: event rings.
+ */
+#ifndef _FLUIDNPU_EVENT_H
+#define _FLUIDNPU_EVENT_H
+
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+#include <fluidnpu_drm.h>
+
+struct drm_gem_object;
+
+/**
+ * struct fluidnpu_event_ring - events of a context, in a user's buffer object
+ * @obj: the buffer object, kept mapped in the kernel
+ * @shared: its start; user space can write anything there at any time
+ * @events: the entries behind it
+ * @entries: power of two
+ * @waiters: woken after an event
+ * @lock: protects the rest; taken in interrupts
+ * @producer: events written; the copy in @shared is only told, never read back
+ * @reserved: entries promised to jobs and not yet used
+ * @closed: the user's context is gone, drop events
+ */
+struct fluidnpu_event_ring {
+	struct drm_gem_object *obj;
+	struct drm_fluidnpu_event_ring *shared;
+	struct drm_fluidnpu_event *events;
+	u32 entries;
+	wait_queue_head_t *waiters;
+	spinlock_t lock; /* see above */
+	u32 producer;
+	u32 reserved;
+	bool closed;
+};
+
+int fluidnpu_event_ring_init(struct fluidnpu_event_ring *ring, struct drm_gem_object *obj,
+			     u32 entries, wait_queue_head_t *waiters);
+void fluidnpu_event_ring_fini(struct fluidnpu_event_ring *ring);
+void fluidnpu_event_ring_close(struct fluidnpu_event_ring *ring);
+bool fluidnpu_event_ring_readable(struct fluidnpu_event_ring *ring);
+int fluidnpu_event_reserve(struct fluidnpu_event_ring *ring, u32 count);
+void fluidnpu_event_unreserve(struct fluidnpu_event_ring *ring, u32 count);
+void fluidnpu_event_post(struct fluidnpu_event_ring *ring, const struct drm_fluidnpu_event *event);
+
+#endif

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * FluidNPU accel driver: buffer objects.
+ *
+ * Buffers are shmem pages, or those of an imported dma-buf, mapped cached: the
+ * device is coherent. A buffer is mapped into a file's address space as long
+ * as the file has a handle of it or a job that names it is in flight, whichever
+ * is longer; closing a handle under a running job is harmless.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/slab.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_print.h>
+#include <drm/drm_utils.h>
+
+#include "fluidnpu_ctx.h"
+#include "fluidnpu_device.h"
+#include "fluidnpu_gem.h"
+#include "fluidnpu_mmu.h"
+
+/* Called with the lock of the buffer object held, drops it. */
+static void fluidnpu_mapping_release(struct kref *ref)
+{
+	struct fluidnpu_mapping *mapping = container_of(ref, struct fluidnpu_mapping, ref);
+	struct fluidnpu_bo *bo = mapping->bo;
+
+	list_del(&mapping->link);
+	mutex_unlock(&bo->lock);
+
+	fluidnpu_vm_unmap(mapping->vm, &mapping->node);
+	fluidnpu_vm_put(mapping->vm);
+	kfree(mapping);
+	drm_gem_object_put(&bo->base.base);
+}
+
+/**
+ * fluidnpu_mapping_put - drop a reference; the last one unmaps
+ * @mapping: may be freed, and its buffer object with it
+ */
+void fluidnpu_mapping_put(struct fluidnpu_mapping *mapping)
+{
+	kref_put_mutex(&mapping->ref, fluidnpu_mapping_release, &mapping->bo->lock);
+}
+
+static struct fluidnpu_mapping *fluidnpu_mapping_find(struct fluidnpu_bo *bo,
+						      struct fluidnpu_vm *vm)
+{
+	struct fluidnpu_mapping *mapping;
+
+	lockdep_assert_held(&bo->lock);
+
+	list_for_each_entry(mapping, &bo->mappings, link) {
+		if (mapping->vm == vm) {
+			kref_get(&mapping->ref);
+			return mapping;
+		}
+	}
+	return NULL;
+}
+
+static struct fluidnpu_mapping *fluidnpu_mapping_create(struct fluidnpu_bo *bo,
+							struct fluidnpu_vm *vm)
+{
+	struct fluidnpu_device *fdev = vm->fdev;
+	struct fluidnpu_mapping *mapping;
+	struct sg_table *sgt;
+	int idx, ret;
+
+	lockdep_assert_held(&bo->lock);
+
+	mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
+	if (!mapping)
+		return ERR_PTR(-ENOMEM);
+
+	/* Unplug must find every buffer that is mapped for the device. */
+	if (!drm_dev_enter(&fdev->drm, &idx)) {
+		ret = -ENODEV;
+		goto err_free;
+	}
+
+	sgt = drm_gem_shmem_get_pages_sgt(&bo->base);
+	if (IS_ERR(sgt)) {
+		ret = PTR_ERR(sgt);
+		goto err_dev_exit;
+	}
+
+	mutex_lock(&fdev->bo_lock);
+	if (list_empty(&bo->node))
+		list_add(&bo->node, &fdev->bos);
+	mutex_unlock(&fdev->bo_lock);
+
+	ret = fluidnpu_vm_map(vm, &mapping->node, sgt, bo->base.base.size);
+	if (ret)
+		goto err_dev_exit;
+	drm_dev_exit(idx);
+
+	kref_init(&mapping->ref);
+	drm_gem_object_get(&bo->base.base);
+	mapping->bo = bo;
+	mapping->vm = fluidnpu_vm_get(vm);
+	list_add(&mapping->link, &bo->mappings);
+	return mapping;
+
+err_dev_exit:
+	drm_dev_exit(idx);
+err_free:
+	kfree(mapping);
+	return ERR_PTR(ret);
+}
+
+/**
+ * fluidnpu_mapping_lookup - the mapping of a handle
+ * @file: whose handle it is
+ * @handle: GEM handle
+ *
+ * Return: the mapping, to be released with fluidnpu_mapping_put(), or NULL.
+ */
+struct fluidnpu_mapping *fluidnpu_mapping_lookup(struct drm_file *file, u32 handle)
+{
+	struct fluidnpu_file *ffile = file->driver_priv;
+	struct fluidnpu_mapping *mapping;
+	struct drm_gem_object *obj;
+	struct fluidnpu_bo *bo;
+
+	obj = drm_gem_object_lookup(file, handle);
+	if (!obj)
+		return NULL;
+
+	bo = to_fluidnpu_bo(obj);
+	mutex_lock(&bo->lock);
+	/* NULL only if another thread closes the handle right now. */
+	mapping = fluidnpu_mapping_find(bo, READ_ONCE(ffile->vm));
+	mutex_unlock(&bo->lock);
+
+	drm_gem_object_put(obj);
+	return mapping;
+}
+
+/* A handle is made: each handle holds a reference of the mapping. */
+static int fluidnpu_gem_open(struct drm_gem_object *obj, struct drm_file *file)
+{
+	struct fluidnpu_bo *bo = to_fluidnpu_bo(obj);
+	struct fluidnpu_mapping *mapping;
+	struct fluidnpu_vm *vm;
+
+	vm = fluidnpu_file_vm(file->driver_priv);
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+
+	mutex_lock(&bo->lock);
+	mapping = fluidnpu_mapping_find(bo, vm);
+	if (!mapping)
+		mapping = fluidnpu_mapping_create(bo, vm);
+	mutex_unlock(&bo->lock);
+
+	return PTR_ERR_OR_ZERO(mapping);
+}
+
+static void fluidnpu_gem_close(struct drm_gem_object *obj, struct drm_file *file)
+{
+	struct fluidnpu_file *ffile = file->driver_priv;
+	struct fluidnpu_bo *bo = to_fluidnpu_bo(obj);
+	struct fluidnpu_mapping *mapping;
+
+	mutex_lock(&bo->lock);
+	mapping = fluidnpu_mapping_find(bo, READ_ONCE(ffile->vm));
+	mutex_unlock(&bo->lock);
+
+	if (drm_WARN_ON(obj->dev, !mapping))
+		return;
+	fluidnpu_mapping_put(mapping);	/* of the lookup */
+	fluidnpu_mapping_put(mapping);	/* of the handle */
+}
+
+static void fluidnpu_gem_free(struct drm_gem_object *obj)
+{
+	struct fluidnpu_device *fdev = to_fluidnpu_device(obj->dev);
+	struct fluidnpu_bo *bo = to_fluidnpu_bo(obj);
+
+	mutex_lock(&fdev->bo_lock);
+	list_del_init(&bo->node);
+	mutex_unlock(&fdev->bo_lock);
+
+	drm_WARN_ON(obj->dev, !list_empty(&bo->mappings));
+	mutex_destroy(&bo->lock);
+	drm_gem_shmem_free(&bo->base);
+}
+
+static enum drm_gem_object_status fluidnpu_gem_status(struct drm_gem_object *obj)
+{
+	struct fluidnpu_bo *bo = to_fluidnpu_bo(obj);
+
+	return bo->base.sgt ? DRM_GEM_OBJECT_RESIDENT : 0;
+}
+
+static const struct drm_gem_object_funcs fluidnpu_gem_funcs = {
+	.free = fluidnpu_gem_free,
+	.open = fluidnpu_gem_open,
+	.close = fluidnpu_gem_close,
+	.print_info = drm_gem_shmem_object_print_info,
+	.pin = drm_gem_shmem_object_pin,
+	.unpin = drm_gem_shmem_object_unpin,
+	.get_sg_table = drm_gem_shmem_object_get_sg_table,
+	.vmap = drm_gem_shmem_object_vmap,
+	.vunmap = drm_gem_shmem_object_vunmap,
+	.mmap = drm_gem_shmem_object_mmap,
+	.status = fluidnpu_gem_status,
+	.vm_ops = &drm_gem_shmem_vm_ops,
+};
+
+/**
+ * fluidnpu_gem_create_object - &drm_driver.gem_create_object
+ * @drm: device
+ * @size: unused
+ *
+ * Return: a buffer object for the shmem helpers to initialise, or an ERR_PTR.
+ */
+struct drm_gem_object *fluidnpu_gem_create_object(struct drm_device *drm, size_t size)
+{
+	struct fluidnpu_bo *bo;
+
+	bo = kzalloc(sizeof(*bo), GFP_KERNEL);
+	if (!bo)
+		return ERR_PTR(-ENOMEM);
+
+	/* When the helpers fail later they kfree() it: nothing may point to it yet. */
+	bo->base.base.funcs = &fluidnpu_gem_funcs;
+	mutex_init(&bo->lock);
+	INIT_LIST_HEAD(&bo->mappings);
+	INIT_LIST_HEAD(&bo->node);
+
+	return &bo->base.base;
+}
+
+/**
+ * fluidnpu_gem_unplug - unmap all pages while the DMA API still works
+ * @fdev: is unplugged and has been reset
+ *
+ * The pages themselves live on: user space may have them mapped.
+ */
+void fluidnpu_gem_unplug(struct fluidnpu_device *fdev)
+{
+	struct fluidnpu_bo *bo;
+
+	mutex_lock(&fdev->bo_lock);
+	list_for_each_entry(bo, &fdev->bos, node) {
+		struct drm_gem_shmem_object *shmem = &bo->base;
+
+		/* Imported pages are the exporter's to unmap. */
+		if (shmem->base.import_attach)
+			continue;
+
+		dma_resv_lock(shmem->base.resv, NULL);
+		if (shmem->sgt) {
+			dma_unmap_sgtable(fdev->drm.dev, shmem->sgt, DMA_BIDIRECTIONAL, 0);
+			sg_free_table(shmem->sgt);
+			kfree(shmem->sgt);
+			shmem->sgt = NULL;
+			drm_gem_shmem_put_pages(shmem);
+		}
+		dma_resv_unlock(shmem->base.resv);
+	}
+	mutex_unlock(&fdev->bo_lock);
+}
+
+static void fluidnpu_bo_describe(struct drm_gem_object *obj, struct fluidnpu_mapping *mapping,
+				 struct drm_fluidnpu_bo_info *info)
+{
+	info->size = obj->size;
+	info->iova = mapping->node.start;
+	info->mmap_offset = obj->import_attach ? 0 : drm_vma_node_offset_addr(&obj->vma_node);
+}
+
+/**
+ * fluidnpu_ioctl_bo_create - BO_CREATE
+ * @drm: device
+ * @data: struct drm_fluidnpu_bo_create
+ * @file: client
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_fluidnpu_bo_create *args = data;
+	struct drm_fluidnpu_bo_info info;
+	struct drm_gem_shmem_object *shmem;
+	struct fluidnpu_mapping *mapping;
+	u32 handle;
+	int ret;
+
+	if (args->flags) {
+		drm_dbg(drm, "bo_create: unknown flags %#x\n", args->flags);
+		return -EINVAL;
+	}
+	if (!args->size || args->size > FLUIDNPU_VA_END - FLUIDNPU_VA_START - PAGE_SIZE) {
+		drm_dbg(drm, "bo_create: size %llu is out of range\n", args->size);
+		return -EINVAL;
+	}
+
+	shmem = drm_gem_shmem_create(drm, args->size);
+	if (IS_ERR(shmem))
+		return PTR_ERR(shmem);
+
+	/* From here on another thread may use and even close the handle. */
+	ret = drm_gem_handle_create(file, &shmem->base, &handle);
+	if (ret)
+		goto out_put;
+
+	mapping = fluidnpu_mapping_lookup(file, handle);
+	if (!mapping) {
+		ret = -ENOENT;
+		goto out_put;
+	}
+	fluidnpu_bo_describe(&shmem->base, mapping, &info);
+	fluidnpu_mapping_put(mapping);
+
+	args->size = info.size;
+	args->handle = handle;
+	args->iova = info.iova;
+	args->mmap_offset = info.mmap_offset;
+
+out_put:
+	drm_gem_object_put(&shmem->base);
+	return ret;
+}
+
+/**
+ * fluidnpu_ioctl_bo_info - BO_INFO
+ * @drm: device
+ * @data: struct drm_fluidnpu_bo_info
+ * @file: client
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_ioctl_bo_info(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_fluidnpu_bo_info *args = data;
+	struct fluidnpu_mapping *mapping;
+
+	if (args->pad) {
+		drm_dbg(drm, "bo_info: pad %#x is not 0\n", args->pad);
+		return -EINVAL;
+	}
+
+	mapping = fluidnpu_mapping_lookup(file, args->handle);
+	if (!mapping) {
+		drm_dbg(drm, "bo_info: no handle %u\n", args->handle);
+		return -ENOENT;
+	}
+	fluidnpu_bo_describe(&mapping->bo->base.base, mapping, args);
+	fluidnpu_mapping_put(mapping);
+	return 0;
+}
+
+/**
+ * fluidnpu_ioctl_bo_wait - BO_WAIT
+ * @drm: device
+ * @data: struct drm_fluidnpu_bo_wait
+ * @file: client
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_ioctl_bo_wait(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_fluidnpu_bo_wait *args = data;
+	unsigned long timeout = drm_timeout_abs_to_jiffies(args->timeout_ns);
+	struct drm_gem_object *obj;
+	long ret;
+
+	if (args->pad) {
+		drm_dbg(drm, "bo_wait: pad %#x is not 0\n", args->pad);
+		return -EINVAL;
+	}
+
+	obj = drm_gem_object_lookup(file, args->handle);
+	if (!obj) {
+		drm_dbg(drm, "bo_wait: no handle %u\n", args->handle);
+		return -ENOENT;
+	}
+	ret = dma_resv_wait_timeout(obj->resv, DMA_RESV_USAGE_BOOKKEEP, true, timeout);
+	drm_gem_object_put(obj);
+
+	if (ret < 0)
+		return ret;
+	return ret ? 0 : -ETIMEDOUT;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * FluidNPU accel driver: a job, from submission to its end.
+ */
+#ifndef _FLUIDNPU_JOB_H
+#define _FLUIDNPU_JOB_H
+
+#include <linux/list.h>
+#include <linux/llist.h>
+
+#include <drm/gpu_scheduler.h>
+
+#include <fluidnpu_drm.h>
+
+struct fluidnpu_ctx;
+struct fluidnpu_device;
+struct fluidnpu_fence;
+struct fluidnpu_mapping;
+struct fluidnpu_queue;
+
+#define FLUIDNPU_NO_SLOT	(~0u)
+
+/**
+ * struct fluidnpu_job - a batch of samples and a program
+ * @base: for the scheduler
+ * @ctx: where it came from; pins address space, event ring and device
+ * @fence: hardware fence
+ * @free_node: in fluidnpu_device.free_jobs
+ * @done_node: in a list of jobs whose fences are about to be signalled
+ * @slot: index into fluidnpu_queue.slots while the device has it
+ * @cookie: tells the device's completions of this run of the job from others
+ * @error: how it ended, 0 or a negative errno
+ * @replays: device resets that it went through
+ * @program_iova: struct fluidnpu_hw_program
+ * @program_bytes: its readable size
+ * @flags: DRM_FLUIDNPU_JOB_*
+ * @user_data: for its JOB event
+ * @events_left: entries of the event ring that are still reserved for it
+ * @exited: samples that have left
+ * @num_mappings: entries of @mappings
+ * @mappings: buffers that stay mapped and busy until it has ended
+ * @num_samples: entries of @samples
+ * @samples: what user space asked for
+ *
+ * Until the job is pushed it belongs to the submitter, then to the scheduler;
+ * @slot, @cookie, @error, @replays, @events_left and @exited are protected by
+ * hw_lock from then on.
+ */
+struct fluidnpu_job {
+	struct drm_sched_job base;
+	struct fluidnpu_ctx *ctx;
+	struct fluidnpu_fence *fence;
+	struct llist_node free_node;
+	struct list_head done_node;
+	u32 slot;
+	u64 cookie;
+	int error;
+	u32 replays;
+	u64 program_iova;
+	u32 program_bytes;
+	u32 flags;
+	u64 user_data;
+	u32 events_left;
+	unsigned long exited;
+	u32 num_mappings;
+	struct fluidnpu_mapping **mappings;
+	u32 num_samples;
+	struct drm_fluidnpu_sample samples[] __counted_by(num_samples);
+};
+
+#define to_fluidnpu_job(ptr) container_of(ptr, struct fluidnpu_job, base)
+
+/* Jobs of one SUBMIT, and how many objects a job and a SUBMIT may name. */
+#define FLUIDNPU_MAX_JOBS	64
+#define FLUIDNPU_MAX_JOB_BOS	64
+#define FLUIDNPU_MAX_SYNCS	64
+
+/* fluidnpu_submit.c */
+struct drm_device;
+struct drm_file;
+struct fluidnpu_file;
+struct fluidnpu_submit;
+
+int fluidnpu_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file);
+
+struct fluidnpu_submit *fluidnpu_submit_prepare_one(struct drm_file *file, u32 ctx_id,
+						    const struct drm_fluidnpu_job *args);
+int fluidnpu_submit_lock(struct fluidnpu_submit *submit, bool interruptible);
+void fluidnpu_submit_commit(struct fluidnpu_submit *submit, struct dma_fence_cb *cb,
+			    dma_fence_func_t func);
+void fluidnpu_submit_free(struct fluidnpu_submit *submit);
+
+void fluidnpu_job_release(struct fluidnpu_job *job);
+
+/* fluidnpu_sched.c */
+int fluidnpu_sched_init(struct fluidnpu_queue *queue);
+void fluidnpu_sched_free_work(struct work_struct *work);
+void fluidnpu_sched_update_timeout(struct drm_gpu_scheduler *sched);
+
+/* fluidnpu_queue.c: all but the first four want hw_lock. */
+int fluidnpu_cq_init(struct fluidnpu_device *fdev);
+int fluidnpu_queue_init(struct fluidnpu_queue *queue);
+void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu_hw_cqe *cqe);
+void fluidnpu_signal_done(struct list_head *done);
+void fluidnpu_cq_start(struct fluidnpu_device *fdev);
+u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev, struct list_head *done);
+void fluidnpu_cq_ack(struct fluidnpu_device *fdev, u32 halted);
+void fluidnpu_queue_start(struct fluidnpu_queue *queue);
+u32 fluidnpu_queue_status(struct fluidnpu_queue *queue);
+bool fluidnpu_queue_stop(struct fluidnpu_queue *queue);
+int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
+void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *guilty,
+			    bool head_started, struct list_head *done);
+void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error, struct list_head *done);
+
+#endif

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * FluidNPU accel driver: address spaces.
+ *
+ * Each file that has a buffer owns an address space of the device: a
+ * three-level page table in coherent memory and a drm_mm that hands out the
+ * addresses. A buffer is followed by an unmapped guard page, so that running
+ * over its end faults instead of reaching the next one.
+ *
+ * The device keeps translations until it is told to forget them. Entries only
+ * ever change from absent to present and, in fluidnpu_vm_unmap(), back; the
+ * latter flushes before it returns, and only then may pages be freed. Absent
+ * entries are not cached. Tables are freed with their address space.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_print.h>
+
+#include "fluidnpu_device.h"
+#include "fluidnpu_mmu.h"
+
+/**
+ * struct fluidnpu_pt - one page table
+ * @entries: what the device reads
+ * @dma: bus address of @entries
+ * @children: the tables that the entries point to; NULL in a leaf table
+ */
+struct fluidnpu_pt {
+	__le64 *entries;
+	dma_addr_t dma;
+	struct fluidnpu_pt **children;
+};
+
+static struct fluidnpu_pt *fluidnpu_pt_alloc(struct fluidnpu_device *fdev, bool leaf)
+{
+	struct fluidnpu_pt *pt;
+
+	pt = kzalloc(sizeof(*pt), GFP_KERNEL);
+	if (!pt)
+		return NULL;
+
+	if (!leaf) {
+		pt->children = kcalloc(FLUIDNPU_PT_ENTRIES, sizeof(*pt->children), GFP_KERNEL);
+		if (!pt->children)
+			goto err_free_pt;
+	}
+
+	pt->entries = dma_alloc_coherent(fdev->drm.dev, FLUIDNPU_PAGE_BYTES, &pt->dma, GFP_KERNEL);
+	if (!pt->entries)
+		goto err_free_children;
+
+	return pt;
+
+err_free_children:
+	kfree(pt->children);
+err_free_pt:
+	kfree(pt);
+	return NULL;
+}
+
+static void fluidnpu_pt_free(struct fluidnpu_device *fdev, struct fluidnpu_pt *pt)
+{
+	u32 i;
+
+	if (!pt)
+		return;
+	/* Three levels: the depth of this recursion is bounded by the hardware. */
+	for (i = 0; pt->children && i < FLUIDNPU_PT_ENTRIES; i++)
+		fluidnpu_pt_free(fdev, pt->children[i]);
+	dma_free_coherent(fdev->drm.dev, FLUIDNPU_PAGE_BYTES, pt->entries, pt->dma);
+	kfree(pt->children);
+	kfree(pt);
+}
+
+static u32 fluidnpu_pt_index(u64 iova, u32 level)
+{
+	u32 shift = FLUIDNPU_PAGE_SHIFT + FLUIDNPU_PT_BITS * (FLUIDNPU_PT_LEVELS - 1 - level);
+
+	return (iova >> shift) & (FLUIDNPU_PT_ENTRIES - 1);
+}
+
+/* The leaf table of @iova; with @alloc, missing tables are made. */
+static struct fluidnpu_pt *fluidnpu_vm_leaf(struct fluidnpu_vm *vm, u64 iova, bool alloc)
+{
+	struct fluidnpu_pt *pt = vm->root;
+	u32 level;
+
+	lockdep_assert_held(&vm->lock);
+
+	for (level = 0; level < FLUIDNPU_PT_LEVELS - 1; level++) {
+		u32 i = fluidnpu_pt_index(iova, level);
+
+		if (!pt->children[i]) {
+			struct fluidnpu_pt *child;
+
+			if (!alloc)
+				return NULL;
+			child = fluidnpu_pt_alloc(vm->fdev, level == FLUIDNPU_PT_LEVELS - 2);
+			if (!child)
+				return NULL;
+			pt->children[i] = child;
+			/* The device may walk there as soon as it sees the entry. */
+			dma_wmb();
+			WRITE_ONCE(pt->entries[i], cpu_to_le64(child->dma | FLUIDNPU_PTE_VALID));
+		}
+		pt = pt->children[i];
+	}
+
+	return pt;
+}
+
+static void fluidnpu_as_command(struct fluidnpu_vm *vm, u32 command)
+{
+	struct fluidnpu_device *fdev = vm->fdev;
+	dma_addr_t root = vm->root ? vm->root->dma : 0;
+
+	lockdep_assert_held(&fdev->as_lock);
+
+	fluidnpu_write(fdev, FLUIDNPU_REG_AS_SELECT, vm->as_id);
+	fluidnpu_write(fdev, FLUIDNPU_REG_AS_ROOT_LO, lower_32_bits(root));
+	fluidnpu_write(fdev, FLUIDNPU_REG_AS_ROOT_HI, upper_32_bits(root));
+	fluidnpu_write(fdev, FLUIDNPU_REG_AS_CMD, command);
+}
+
+static int fluidnpu_as_alloc(struct fluidnpu_device *fdev)
+{
+	u32 last = min_t(u32, fdev->geometry.num_as, FLUIDNPU_MAX_AS) - 1;
+	int as_id;
+
+	as_id = ida_alloc_max(&fdev->as_ida, last, GFP_KERNEL);
+	if (as_id == -ENOSPC) {
+		/* What closed files held is freed by a work. */
+		flush_workqueue(fluidnpu_wq);
+		as_id = ida_alloc_max(&fdev->as_ida, last, GFP_KERNEL);
+	}
+	if (as_id == -ENOSPC) {
+		drm_dbg(&fdev->drm, "all %u address spaces of the device are in use\n", last + 1);
+		as_id = -EBUSY;
+	}
+	return as_id;
+}
+
+/**
+ * fluidnpu_vm_create - make an empty address space and show it to the device
+ * @fdev: the device
+ *
+ * Return: the address space, to be released with fluidnpu_vm_put(); or an
+ * ERR_PTR: -EBUSY when the device has no more, -ENODEV, -ENOMEM.
+ */
+struct fluidnpu_vm *fluidnpu_vm_create(struct fluidnpu_device *fdev)
+{
+	struct fluidnpu_vm *vm;
+	int as_id, idx, ret;
+
+	vm = kzalloc(sizeof(*vm), GFP_KERNEL);
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+
+	as_id = fluidnpu_as_alloc(fdev);
+	if (as_id < 0) {
+		ret = as_id;
+		goto err_free_vm;
+	}
+
+	if (!drm_dev_enter(&fdev->drm, &idx)) {
+		ret = -ENODEV;
+		goto err_free_as;
+	}
+
+	vm->root = fluidnpu_pt_alloc(fdev, false);
+	if (!vm->root) {
+		ret = -ENOMEM;
+		goto err_dev_exit;
+	}
+
+	kref_init(&vm->ref);
+	vm->fdev = fdev;
+	vm->as_id = as_id;
+	mutex_init(&vm->lock);
+	drm_mm_init(&vm->mm, FLUIDNPU_VA_START, FLUIDNPU_VA_END - FLUIDNPU_VA_START);
+
+	mutex_lock(&fdev->as_lock);
+	fdev->vms[as_id] = vm;
+	fluidnpu_as_command(vm, FLUIDNPU_AS_CMD_ENABLE);
+	mutex_unlock(&fdev->as_lock);
+
+	drm_dev_exit(idx);
+	return vm;
+
+err_dev_exit:
+	drm_dev_exit(idx);
+err_free_as:
+	ida_free(&fdev->as_ida, as_id);
+err_free_vm:
+	kfree(vm);
+	return ERR_PTR(ret);
+}
+
+static void fluidnpu_vm_release(struct kref *ref)
+{
+	struct fluidnpu_vm *vm = container_of(ref, struct fluidnpu_vm, ref);
+	struct fluidnpu_device *fdev = vm->fdev;
+	int idx;
+
+	mutex_lock(&fdev->as_lock);
+	fdev->vms[vm->as_id] = NULL;
+	if (drm_dev_enter(&fdev->drm, &idx)) {
+		fluidnpu_as_command(vm, FLUIDNPU_AS_CMD_DISABLE);
+		drm_dev_exit(idx);
+	}
+	mutex_unlock(&fdev->as_lock);
+
+	ida_free(&fdev->as_ida, vm->as_id);
+	fluidnpu_pt_free(fdev, vm->root);
+	drm_mm_takedown(&vm->mm);
+	mutex_destroy(&vm->lock);
+	kfree(vm);
+}
+
+/**
+ * fluidnpu_vm_put - drop a reference
+ * @vm: address space or NULL
+ */
+void fluidnpu_vm_put(struct fluidnpu_vm *vm)
+{
+	if (vm)
+		kref_put(&vm->ref, fluidnpu_vm_release);
+}
+
+static void fluidnpu_vm_clear(struct fluidnpu_vm *vm, u64 iova, u64 size)
+{
+	u64 end = iova + size;
+
+	for (; iova < end; iova += FLUIDNPU_PAGE_BYTES) {
+		struct fluidnpu_pt *pt = fluidnpu_vm_leaf(vm, iova, false);
+
+		if (pt)
+			WRITE_ONCE(pt->entries[fluidnpu_pt_index(iova, FLUIDNPU_PT_LEVELS - 1)], 0);
+	}
+}
+
+static int fluidnpu_vm_fill(struct fluidnpu_vm *vm, u64 iova, struct sg_table *sgt, u64 size)
+{
+	struct sg_dma_page_iter iter;
+	u64 end = iova + size;
+
+	/* The helpers iterate over CPU pages. */
+	BUILD_BUG_ON(PAGE_SIZE != FLUIDNPU_PAGE_BYTES);
+
+	for_each_sgtable_dma_page(sgt, &iter, 0) {
+		struct fluidnpu_pt *pt;
+		u64 pte;
+
+		if (iova == end)
+			return 0;
+		pt = fluidnpu_vm_leaf(vm, iova, true);
+		if (!pt)
+			return -ENOMEM;
+		pte = sg_page_iter_dma_address(&iter) | FLUIDNPU_PTE_VALID | FLUIDNPU_PTE_WRITE;
+		WRITE_ONCE(pt->entries[fluidnpu_pt_index(iova, FLUIDNPU_PT_LEVELS - 1)],
+			   cpu_to_le64(pte));
+		iova += FLUIDNPU_PAGE_BYTES;
+	}
+
+	/* An exporter may have handed out less than it announced. */
+	return iova == end ? 0 : -EINVAL;
+}
+
+/**
+ * fluidnpu_vm_map - give pages an address
+ * @vm: address space
+ * @node: zeroed; @node->start is the iova on success
+ * @sgt: the pages, mapped for the device
+ * @size: bytes, a multiple of the page size
+ *
+ * Return: 0, or -ENOSPC, -ENOMEM, -EINVAL (@sgt is too short), -ENODEV.
+ */
+int fluidnpu_vm_map(struct fluidnpu_vm *vm, struct drm_mm_node *node,
+		    struct sg_table *sgt, u64 size)
+{
+	int ret;
+
+	mutex_lock(&vm->lock);
+
+	if (!vm->root) {
+		ret = -ENODEV;
+		goto out_unlock;
+	}
+
+	ret = drm_mm_insert_node(&vm->mm, node, size + FLUIDNPU_PAGE_BYTES);
+	if (ret)
+		goto out_unlock;
+
+	ret = fluidnpu_vm_fill(vm, node->start, sgt, size);
+	if (ret) {
+		/* Nobody has been told this iova: the device has not been there. */
+		fluidnpu_vm_clear(vm, node->start, size);
+		drm_mm_remove_node(node);
+	}
+
+out_unlock:
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
+/**
+ * fluidnpu_vm_unmap - undo fluidnpu_vm_map()
+ * @vm: address space
+ * @node: of fluidnpu_vm_map()
+ *
+ * When it returns the device does not and cannot access the pages through this
+ * address any more.
+ */
+void fluidnpu_vm_unmap(struct fluidnpu_vm *vm, struct drm_mm_node *node)
+{
+	struct fluidnpu_device *fdev = vm->fdev;
+	int idx;
+
+	mutex_lock(&vm->lock);
+
+	if (vm->root) {
+		fluidnpu_vm_clear(vm, node->start, node->size - FLUIDNPU_PAGE_BYTES);
+		/* The cleared entries must be visible before the flush. */
+		dma_wmb();
+		if (drm_dev_enter(&fdev->drm, &idx)) {
+			mutex_lock(&fdev->as_lock);
+			fluidnpu_as_command(vm, FLUIDNPU_AS_CMD_FLUSH);
+			mutex_unlock(&fdev->as_lock);
+			drm_dev_exit(idx);
+		}
+	}
+	drm_mm_remove_node(node);
+
+	mutex_unlock(&vm->lock);
+}
+
+/**
+ * fluidnpu_mmu_start - show the device all address spaces again
+ * @fdev: has been reset; as_lock is held
+ */
+void fluidnpu_mmu_start(struct fluidnpu_device *fdev)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(fdev->vms); i++) {
+		if (fdev->vms[i])
+			fluidnpu_as_command(fdev->vms[i], FLUIDNPU_AS_CMD_ENABLE);
+	}
+}
+
+/**
+ * fluidnpu_mmu_unplug - free all page tables while the DMA API still works
+ * @fdev: is unplugged and has been reset
+ *
+ * The address spaces live on, empty, until their files are closed.
+ */
+void fluidnpu_mmu_unplug(struct fluidnpu_device *fdev)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(fdev->vms); i++) {
+		struct fluidnpu_vm *vm;
+
+		mutex_lock(&fdev->as_lock);
+		vm = fdev->vms[i];
+		if (vm && !kref_get_unless_zero(&vm->ref))
+			vm = NULL;
+		mutex_unlock(&fdev->as_lock);
+		if (!vm)
+			continue;
+
+		mutex_lock(&vm->lock);
+		fluidnpu_pt_free(fdev, vm->root);
+		vm->root = NULL;
+		mutex_unlock(&vm->lock);
+		fluidnpu_vm_put(vm);
+	}
+}

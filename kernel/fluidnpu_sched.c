@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * FluidNPU accel driver: drm_sched back end and timeouts.
+ *
+ * One scheduler per hardware queue. Its credits keep the ring from filling up.
+ * Priorities are the hardware's business: a context belongs to one queue, and
+ * the device serves the highest one that has work, so low ones can starve.
+ *
+ * A timeout is wall-clock time since a job became the oldest of its queue.
+ * When it passes, the job is only at fault if the device was serving it. Then
+ * its queue is stopped, which drops what the device holds of it without racing
+ * with the job's completion as aborting it would, and started again with the
+ * other jobs. If the queue does not stop, the whole device is reset.
+ */
+#include <linux/moduleparam.h>
+#include <linux/slab.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_managed.h>
+#include <drm/drm_print.h>
+
+#include "fluidnpu_ctx.h"
+#include "fluidnpu_device.h"
+#include "fluidnpu_fence.h"
+#include "fluidnpu_job.h"
+
+static unsigned int fluidnpu_job_timeout_ms = 10000;
+module_param_named(job_timeout_ms, fluidnpu_job_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(job_timeout_ms,
+		 "wall-clock time that a job may run, milliseconds; 0: forever (default 10000)");
+
+static const char * const fluidnpu_sched_names[FLUIDNPU_NUM_PRIORITIES] = {
+	"fluidnpu-q0", "fluidnpu-q1", "fluidnpu-q2", "fluidnpu-q3",
+};
+
+static struct fluidnpu_queue *to_fluidnpu_queue(struct drm_gpu_scheduler *sched)
+{
+	return container_of(sched, struct fluidnpu_queue, sched);
+}
+
+static long fluidnpu_sched_timeout(void)
+{
+	unsigned int ms = READ_ONCE(fluidnpu_job_timeout_ms);
+
+	return ms ? msecs_to_jiffies(ms) : MAX_SCHEDULE_TIMEOUT;
+}
+
+/**
+ * fluidnpu_sched_update_timeout - let a changed module parameter take effect
+ * @sched: scheduler that is about to get a job
+ */
+void fluidnpu_sched_update_timeout(struct drm_gpu_scheduler *sched)
+{
+	WRITE_ONCE(sched->timeout, fluidnpu_sched_timeout());
+}
+
+/* The device does not get to see the job. */
+static struct dma_fence *fluidnpu_sched_refuse(struct fluidnpu_job *job, int error)
+{
+	fluidnpu_job_end(job, error, NULL);
+	return ERR_PTR(error);
+}
+
+static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
+{
+	struct fluidnpu_job *job = to_fluidnpu_job(sched_job);
+	struct fluidnpu_queue *queue = job->ctx->queue;
+	struct fluidnpu_device *fdev = queue->fdev;
+	struct dma_fence *fence;
+	unsigned long flags;
+	int idx, ret = -EIO;
+
+	if (!drm_dev_enter(&fdev->drm, &idx))
+		return fluidnpu_sched_refuse(job, -ENODEV);
+
+	spin_lock_irqsave(&fdev->hw_lock, flags);
+	if (!fdev->wedged && !READ_ONCE(job->ctx->banned))
+		ret = fluidnpu_queue_push(queue, job);
+	if (ret)
+		fence = fluidnpu_sched_refuse(job, -EIO);
+	else
+		fence = dma_fence_get(&job->fence->base);
+	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+
+	drm_dev_exit(idx);
+	return fence;
+}
+
+/* Is the job, the oldest of its queue, what keeps the queue from going on? */
+static bool fluidnpu_sched_is_stuck(struct fluidnpu_queue *queue)
+{
+	struct fluidnpu_device *fdev = queue->fdev;
+	bool running = fluidnpu_queue_status(queue) & FLUIDNPU_QSTATUS_RUNNING;
+	u32 i;
+
+	/*
+	 * A job that has started stands still while a queue above is served. One
+	 * that has not waits for any other, if only for the end of a layer. Those
+	 * have timeouts of their own.
+	 */
+	for (i = running ? queue->index + 1 : 0; i < fdev->num_queues; i++) {
+		if (i != queue->index &&
+		    fluidnpu_queue_status(&fdev->queues[i]) & FLUIDNPU_QSTATUS_RUNNING)
+			return false;
+	}
+	return true;
+}
+
+/* Returns whether only a reset of the device helps. */
+static bool fluidnpu_sched_recover_queue(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
+{
+	struct fluidnpu_device *fdev = queue->fdev;
+	bool reset = false;
+	unsigned long flags;
+	LIST_HEAD(done);
+
+	spin_lock_irqsave(&fdev->hw_lock, flags);
+
+	/* Perhaps just an interrupt was lost. */
+	fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev, &done));
+
+	if (job->slot != FLUIDNPU_NO_SLOT && fluidnpu_sched_is_stuck(queue)) {
+		bool started = fluidnpu_queue_status(queue) & FLUIDNPU_QSTATUS_RUNNING;
+
+		if (fluidnpu_queue_stop(queue)) {
+			u32 halted = fluidnpu_cq_drain(fdev, &done);
+
+			fluidnpu_cq_ack(fdev, halted & ~BIT(queue->index));
+			fluidnpu_queue_restart(queue, job, started, &done);
+		} else {
+			reset = true;
+		}
+	}
+
+	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_signal_done(&done);
+	return reset;
+}
+
+static void fluidnpu_sched_blame(struct fluidnpu_job *job)
+{
+	struct fluidnpu_ctx *ctx = job->ctx;
+	struct drm_device *drm = &ctx->ffile->fdev->drm;
+
+	drm_warn(drm, "%s[%d]: queue %u: job timed out\n", ctx->ffile->comm, ctx->ffile->pid,
+		 ctx->queue->index);
+	if (++ctx->guilty >= FLUIDNPU_MAX_GUILTY && !ctx->banned) {
+		WRITE_ONCE(ctx->banned, true);
+		drm_warn(drm, "%s[%d]: context is banned after %u such jobs\n", ctx->ffile->comm,
+			 ctx->ffile->pid, ctx->guilty);
+	}
+}
+
+static enum drm_gpu_sched_stat fluidnpu_sched_timedout_job(struct drm_sched_job *sched_job)
+{
+	enum drm_gpu_sched_stat stat = DRM_GPU_SCHED_STAT_ENODEV;
+	struct fluidnpu_job *job = to_fluidnpu_job(sched_job);
+	struct drm_gpu_scheduler *sched = sched_job->sched;
+	struct fluidnpu_queue *queue = to_fluidnpu_queue(sched);
+	int idx;
+
+	if (drm_dev_enter(&queue->fdev->drm, &idx)) {
+		stat = DRM_GPU_SCHED_STAT_NOMINAL;
+		if (fluidnpu_sched_recover_queue(queue, job)) {
+			drm_warn(&queue->fdev->drm, "queue %u does not stop: resetting the device\n",
+				 queue->index);
+			fluidnpu_device_reset(queue->fdev, job);
+		}
+		if (job->error == -ETIME)
+			fluidnpu_sched_blame(job);
+		drm_dev_exit(idx);
+	}
+
+	/*
+	 * The core has taken the job off its list. Put it back, whatever has
+	 * become of it, and kick the works: if its fence has been signalled in
+	 * the meantime nobody else would free it. It may be gone after this.
+	 */
+	spin_lock(&sched->job_list_lock);
+	list_add(&sched_job->list, &sched->pending_list);
+	spin_unlock(&sched->job_list_lock);
+	drm_sched_wqueue_start(sched);
+
+	return stat;
+}
+
+static void fluidnpu_sched_free_job(struct drm_sched_job *sched_job)
+{
+	struct fluidnpu_job *job = to_fluidnpu_job(sched_job);
+	struct fluidnpu_device *fdev = job->ctx->ffile->fdev;
+
+	drm_sched_job_cleanup(sched_job);
+	if (llist_add(&job->free_node, &fdev->free_jobs))
+		queue_work(fluidnpu_wq, &fdev->free_work);
+}
+
+/**
+ * fluidnpu_sched_free_work - free what finished jobs hold
+ * @work: &fluidnpu_device.free_work
+ *
+ * The last job may take the device with it.
+ */
+void fluidnpu_sched_free_work(struct work_struct *work)
+{
+	struct fluidnpu_device *fdev = container_of(work, struct fluidnpu_device, free_work);
+	struct llist_node *list = llist_reverse_order(llist_del_all(&fdev->free_jobs));
+	struct fluidnpu_job *job, *next;
+
+	llist_for_each_entry_safe(job, next, list, free_node)
+		fluidnpu_job_release(job);
+}
+
+static const struct drm_sched_backend_ops fluidnpu_sched_ops = {
+	.run_job = fluidnpu_sched_run_job,
+	.timedout_job = fluidnpu_sched_timedout_job,
+	.free_job = fluidnpu_sched_free_job,
+};
+
+/* The scheduler stays until the last file, context and fence have gone. */
+static void fluidnpu_sched_fini(struct drm_device *drm, void *sched)
+{
+	drm_sched_fini(sched);
+}
+
+/**
+ * fluidnpu_sched_init - start the scheduler of a queue
+ * @queue: @queue->fdev and @queue->index are set
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_sched_init(struct fluidnpu_queue *queue)
+{
+	struct drm_device *drm = &queue->fdev->drm;
+	const char *name = fluidnpu_sched_names[queue->index];
+	int ret;
+
+#if FLUIDNPU_HAVE_SCHED_INIT_ARGS
+	const struct drm_sched_init_args args = {
+		.ops = &fluidnpu_sched_ops,
+		.num_rqs = DRM_SCHED_PRIORITY_COUNT,
+		.credit_limit = FLUIDNPU_RING_JOBS,
+		.timeout = fluidnpu_sched_timeout(),
+		.timeout_wq = queue->fdev->tdr_wq,
+		.name = name,
+		.dev = drm->dev,
+	};
+
+	ret = drm_sched_init(&queue->sched, &args);
+#else
+	ret = drm_sched_init(&queue->sched, &fluidnpu_sched_ops, NULL, DRM_SCHED_PRIORITY_COUNT,
+			     FLUIDNPU_RING_JOBS, 0, fluidnpu_sched_timeout(), queue->fdev->tdr_wq,
+			     NULL, name, drm->dev);
+#endif
+	if (ret)
+		return ret;
+	return drmm_add_action_or_reset(drm, fluidnpu_sched_fini, &queue->sched);
+}

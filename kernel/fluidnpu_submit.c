@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * FluidNPU accel driver: submission.
+ *
+ * Three steps, for the ioctl and for io_uring alike. Preparing checks and
+ * copies everything, looks everything up, allocates everything and reserves
+ * the room for events. Locking takes the reservation locks of all buffers and
+ * collects the fences to wait for. Committing hands the jobs to the scheduler
+ * and cannot fail. Whatever goes wrong before leaves no trace.
+ *
+ * Synchronisation is explicit, through syncobjs: among buffers of its own a
+ * client knows best. Buffers that are shared through dma-buf are synchronised
+ * implicitly too, as if the job wrote them.
+ */
+#include <linux/dma-fence-chain.h>
+#include <linux/dma-resv.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_exec.h>
+#include <drm/drm_file.h>
+#include <drm/drm_print.h>
+#include <drm/drm_syncobj.h>
+
+#include "fluidnpu_ctx.h"
+#include "fluidnpu_device.h"
+#include "fluidnpu_fence.h"
+#include "fluidnpu_gem.h"
+#include "fluidnpu_job.h"
+
+#define FLUIDNPU_MAX_STRIDE	1024
+
+#define FLUIDNPU_PROGRAM_ALIGN	64
+
+/**
+ * struct fluidnpu_signal - a syncobj that the last job signals
+ * @syncobj: syncobj
+ * @chain: for a timeline point, otherwise NULL
+ * @point: of the timeline
+ */
+struct fluidnpu_signal {
+	struct drm_syncobj *syncobj;
+	struct dma_fence_chain *chain;
+	u64 point;
+};
+
+/**
+ * struct fluidnpu_submit - jobs on their way to the scheduler
+ * @file: client
+ * @ctx: context
+ * @exec: reservation locks
+ * @locked: @exec is in use
+ * @num_signals: entries of @signals
+ * @signals: what the last job signals
+ * @num_jobs: entries of @jobs
+ * @jobs: jobs, initialised and not armed
+ */
+struct fluidnpu_submit {
+	struct drm_file *file;
+	struct fluidnpu_ctx *ctx;
+	struct drm_exec exec;
+	bool locked;
+	u32 num_signals;
+	struct fluidnpu_signal *signals;
+	u32 num_jobs;
+	struct fluidnpu_job *jobs[];
+};
+
+static struct drm_device *fluidnpu_submit_drm(struct fluidnpu_submit *submit)
+{
+	return submit->file->minor->dev;
+}
+
+/* Check the frame of a user array; @name is for the debug log. */
+static int fluidnpu_check_array(struct drm_device *drm, const char *name,
+				const struct drm_fluidnpu_array *array, size_t size,
+				u32 min_count, u32 max_count)
+{
+	if (array->count < min_count) {
+		drm_dbg(drm, "%s.count %u is less than %u\n", name, array->count, min_count);
+		return -EINVAL;
+	}
+	if (array->count > max_count) {
+		drm_dbg(drm, "%s.count %u is more than %u\n", name, array->count, max_count);
+		return -E2BIG;
+	}
+	if (array->count && array->stride < size) {
+		drm_dbg(drm, "%s.stride %u is less than %zu\n", name, array->stride, size);
+		return -EINVAL;
+	}
+	if (array->count && array->stride > FLUIDNPU_MAX_STRIDE) {
+		drm_dbg(drm, "%s.stride %u is more than %u\n", name, array->stride,
+			FLUIDNPU_MAX_STRIDE);
+		return -E2BIG;
+	}
+	return 0;
+}
+
+/* Copy element @i; what a later user space has added to it must be zero. */
+static int fluidnpu_copy_element(void *dst, size_t size, const struct drm_fluidnpu_array *array,
+				 u32 i)
+{
+	u64 addr;
+
+	if (check_add_overflow(array->array, (u64)array->stride * i, &addr))
+		return -EFAULT;
+	return copy_struct_from_user(dst, size, u64_to_user_ptr(addr), array->stride);
+}
+
+static int fluidnpu_copy_samples(struct drm_device *drm, struct fluidnpu_job *job,
+				 const struct drm_fluidnpu_array *array)
+{
+	u32 i;
+	int ret;
+
+	for (i = 0; i < job->num_samples; i++) {
+		struct drm_fluidnpu_sample *sample = &job->samples[i];
+
+		ret = fluidnpu_copy_element(sample, sizeof(*sample), array, i);
+		if (ret) {
+			drm_dbg(drm, "job.samples[%u] cannot be copied: %d\n", i, ret);
+			return ret;
+		}
+		if (sample->start_layer >= FLUIDNPU_MAX_LAYERS ||
+		    sample->start_layer != job->samples[0].start_layer) {
+			drm_dbg(drm, "job.samples[%u].start_layer %u is too large or not the first one's\n",
+				i, sample->start_layer);
+			return -EINVAL;
+		}
+		if (sample->exit_index >= FLUIDNPU_MAX_EXITS) {
+			drm_dbg(drm, "job.samples[%u].exit_index %u is too large\n", i,
+				sample->exit_index);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int fluidnpu_lookup_bos(struct drm_file *file, struct fluidnpu_job *job,
+			       const struct drm_fluidnpu_array *array)
+{
+	struct drm_device *drm = file->minor->dev;
+	int ret;
+
+	if (!array->count)
+		return 0;
+
+	job->mappings = kcalloc(array->count, sizeof(*job->mappings), GFP_KERNEL);
+	if (!job->mappings)
+		return -ENOMEM;
+
+	while (job->num_mappings < array->count) {
+		u32 i = job->num_mappings;
+		u32 handle;
+
+		ret = fluidnpu_copy_element(&handle, sizeof(handle), array, i);
+		if (ret) {
+			drm_dbg(drm, "job.bos[%u] cannot be copied: %d\n", i, ret);
+			return ret;
+		}
+		job->mappings[i] = fluidnpu_mapping_lookup(file, handle);
+		if (!job->mappings[i]) {
+			drm_dbg(drm, "job.bos[%u]: no handle %u\n", i, handle);
+			return -ENOENT;
+		}
+		job->num_mappings++;
+	}
+	return 0;
+}
+
+static int fluidnpu_check_job(struct drm_device *drm, const struct drm_fluidnpu_job *args)
+{
+	struct fluidnpu_device *fdev = to_fluidnpu_device(drm);
+	int ret;
+
+	if (args->flags & ~DRM_FLUIDNPU_JOB_NO_EXIT) {
+		drm_dbg(drm, "job.flags %#x is not known\n", args->flags);
+		return -EINVAL;
+	}
+	if (!IS_ALIGNED(args->program_iova, FLUIDNPU_PROGRAM_ALIGN) ||
+	    args->program_iova < FLUIDNPU_VA_START || args->program_iova >= FLUIDNPU_VA_END) {
+		drm_dbg(drm, "job.program_iova %#llx is out of range or not aligned to %u\n",
+			args->program_iova, FLUIDNPU_PROGRAM_ALIGN);
+		return -EINVAL;
+	}
+	if (args->program_bytes < sizeof(struct fluidnpu_hw_program)) {
+		drm_dbg(drm, "job.program_bytes %u is less than a program header\n",
+			args->program_bytes);
+		return -EINVAL;
+	}
+
+	ret = fluidnpu_check_array(drm, "job.samples", &args->samples,
+				   sizeof(struct drm_fluidnpu_sample), 1, fdev->geometry.max_batch);
+	if (ret)
+		return ret;
+	return fluidnpu_check_array(drm, "job.bos", &args->bos, sizeof(u32), 0,
+				    FLUIDNPU_MAX_JOB_BOS);
+}
+
+static int fluidnpu_job_init_sched(struct fluidnpu_job *job, struct drm_file *file)
+{
+#if FLUIDNPU_HAVE_SCHED_CLIENT_ID
+	return drm_sched_job_init(&job->base, &job->ctx->entity, 1, job->ctx, file->client_id);
+#else
+	return drm_sched_job_init(&job->base, &job->ctx->entity, 1, job->ctx);
+#endif
+}
+
+/* Prepare a job and append it to @submit. */
+static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
+				   const struct drm_fluidnpu_job *args)
+{
+	struct drm_device *drm = fluidnpu_submit_drm(submit);
+	struct fluidnpu_job *job;
+	u32 events;
+	int ret;
+
+	ret = fluidnpu_check_job(drm, args);
+	if (ret)
+		return ret;
+
+	job = kzalloc(struct_size(job, samples, args->samples.count), GFP_KERNEL);
+	if (!job)
+		return -ENOMEM;
+	job->num_samples = args->samples.count;
+	job->ctx = fluidnpu_ctx_get(submit->ctx);
+	job->slot = FLUIDNPU_NO_SLOT;
+	job->program_iova = args->program_iova;
+	job->program_bytes = args->program_bytes;
+	job->flags = args->flags;
+	job->user_data = args->user_data;
+
+	ret = fluidnpu_copy_samples(drm, job, &args->samples);
+	if (ret)
+		goto err_release;
+	ret = fluidnpu_lookup_bos(submit->file, job, &args->bos);
+	if (ret)
+		goto err_release;
+
+	job->fence = fluidnpu_fence_alloc();
+	if (!job->fence) {
+		ret = -ENOMEM;
+		goto err_release;
+	}
+
+	/* An event per sample that leaves, or per head that it passes, and one at the end. */
+	events = job->num_samples;
+	if (job->flags & DRM_FLUIDNPU_JOB_NO_EXIT)
+		events *= FLUIDNPU_MAX_EXITS;
+	events++;
+	ret = fluidnpu_event_reserve(&job->ctx->events, events);
+	if (ret) {
+		drm_dbg(drm, "event ring has no room for %u events\n", events);
+		goto err_release;
+	}
+	job->events_left = events;
+
+	ret = fluidnpu_job_init_sched(job, submit->file);
+	if (ret)
+		goto err_release;
+
+	submit->jobs[submit->num_jobs++] = job;
+	return 0;
+
+err_release:
+	fluidnpu_job_release(job);
+	return ret;
+}
+
+/**
+ * fluidnpu_job_release - free a job and drop what it holds
+ * @job: never armed and drm_sched_job_cleanup() called if it was initialised,
+ *	or freed by the scheduler
+ */
+void fluidnpu_job_release(struct fluidnpu_job *job)
+{
+	struct fluidnpu_ctx *ctx = job->ctx;
+
+	if (job->events_left)
+		fluidnpu_event_unreserve(&ctx->events, job->events_left);
+	while (job->num_mappings)
+		fluidnpu_mapping_put(job->mappings[--job->num_mappings]);
+	kfree(job->mappings);
+	fluidnpu_fence_put(job->fence);
+	kfree(job);
+	fluidnpu_ctx_put(ctx);
+}
+
+static int fluidnpu_submit_add_wait(struct fluidnpu_submit *submit,
+				    const struct drm_fluidnpu_sync *sync)
+{
+	struct dma_fence *fence;
+	int ret;
+
+	/* Never waits for the fence to be there: this may run in an io_uring issue. */
+	ret = drm_syncobj_find_fence(submit->file, sync->handle, sync->point, 0, &fence);
+	if (ret) {
+		drm_dbg(fluidnpu_submit_drm(submit), "syncobj %u has no fence at point %llu: %d\n",
+			sync->handle, sync->point, ret);
+		return ret;
+	}
+	return drm_sched_job_add_dependency(&submit->jobs[0]->base, fence);
+}
+
+static int fluidnpu_submit_add_signal(struct fluidnpu_submit *submit,
+				      const struct drm_fluidnpu_sync *sync)
+{
+	struct fluidnpu_signal *signal = &submit->signals[submit->num_signals];
+
+	signal->syncobj = drm_syncobj_find(submit->file, sync->handle);
+	if (!signal->syncobj) {
+		drm_dbg(fluidnpu_submit_drm(submit), "no syncobj %u\n", sync->handle);
+		return -ENOENT;
+	}
+	submit->num_signals++;
+
+	signal->point = sync->point;
+	if (sync->point) {
+		signal->chain = dma_fence_chain_alloc();
+		if (!signal->chain)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int fluidnpu_submit_add_syncs(struct fluidnpu_submit *submit,
+				     const struct drm_fluidnpu_array *array)
+{
+	struct drm_device *drm = fluidnpu_submit_drm(submit);
+	u32 i;
+	int ret;
+
+	if (!array->count)
+		return 0;
+
+	submit->signals = kcalloc(array->count, sizeof(*submit->signals), GFP_KERNEL);
+	if (!submit->signals)
+		return -ENOMEM;
+
+	for (i = 0; i < array->count; i++) {
+		struct drm_fluidnpu_sync sync;
+
+		ret = fluidnpu_copy_element(&sync, sizeof(sync), array, i);
+		if (ret) {
+			drm_dbg(drm, "submit.syncs[%u] cannot be copied: %d\n", i, ret);
+			return ret;
+		}
+		if (sync.flags & ~DRM_FLUIDNPU_SYNC_SIGNAL) {
+			drm_dbg(drm, "submit.syncs[%u].flags %#x is not known\n", i, sync.flags);
+			return -EINVAL;
+		}
+		ret = sync.flags & DRM_FLUIDNPU_SYNC_SIGNAL ?
+			fluidnpu_submit_add_signal(submit, &sync) :
+			fluidnpu_submit_add_wait(submit, &sync);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static struct fluidnpu_submit *fluidnpu_submit_create(struct drm_file *file, u32 ctx_id,
+						      u32 max_jobs)
+{
+	struct fluidnpu_device *fdev = to_fluidnpu_device(file->minor->dev);
+	struct fluidnpu_submit *submit;
+	struct fluidnpu_ctx *ctx;
+
+	ctx = fluidnpu_ctx_lookup(file->driver_priv, ctx_id);
+	if (!ctx) {
+		drm_dbg(&fdev->drm, "no context %u\n", ctx_id);
+		return ERR_PTR(-ENOENT);
+	}
+	if (READ_ONCE(ctx->banned) || READ_ONCE(fdev->wedged)) {
+		drm_dbg(&fdev->drm, "context %u is banned or the device is dead\n", ctx_id);
+		fluidnpu_ctx_put(ctx);
+		return ERR_PTR(-EIO);
+	}
+
+	submit = kzalloc(struct_size(submit, jobs, max_jobs), GFP_KERNEL);
+	if (!submit) {
+		fluidnpu_ctx_put(ctx);
+		return ERR_PTR(-ENOMEM);
+	}
+	submit->file = file;
+	submit->ctx = ctx;
+	return submit;
+}
+
+/**
+ * fluidnpu_submit_free - undo what has not been committed and free the rest
+ * @submit: prepared, locked or committed
+ */
+void fluidnpu_submit_free(struct fluidnpu_submit *submit)
+{
+	u32 i;
+
+	if (submit->locked)
+		drm_exec_fini(&submit->exec);
+
+	for (i = 0; i < submit->num_jobs; i++) {
+		drm_sched_job_cleanup(&submit->jobs[i]->base);
+		fluidnpu_job_release(submit->jobs[i]);
+	}
+	for (i = 0; i < submit->num_signals; i++) {
+		dma_fence_chain_free(submit->signals[i].chain);
+		drm_syncobj_put(submit->signals[i].syncobj);
+	}
+	kfree(submit->signals);
+	fluidnpu_ctx_put(submit->ctx);
+	kfree(submit);
+}
+
+static bool fluidnpu_bo_is_shared(struct drm_gem_object *obj)
+{
+	return obj->import_attach || READ_ONCE(obj->dma_buf);
+}
+
+static int fluidnpu_submit_lock_bos(struct fluidnpu_submit *submit)
+{
+	u32 i, k;
+	int ret;
+
+	drm_exec_until_all_locked(&submit->exec) {
+		for (i = 0; i < submit->num_jobs; i++) {
+			struct fluidnpu_job *job = submit->jobs[i];
+
+			for (k = 0; k < job->num_mappings; k++) {
+				struct drm_gem_object *obj = &job->mappings[k]->bo->base.base;
+
+				/* Two: it can become shared while the jobs are committed. */
+				ret = drm_exec_prepare_obj(&submit->exec, obj, 2);
+				drm_exec_retry_on_contention(&submit->exec);
+				if (ret)
+					return ret;
+			}
+		}
+	}
+	return 0;
+}
+
+/**
+ * fluidnpu_submit_lock - lock the buffers and collect implicit dependencies
+ * @submit: prepared
+ * @interruptible: a signal may interrupt the wait for the locks
+ *
+ * Return: 0, -EINTR or -ENOMEM.
+ */
+int fluidnpu_submit_lock(struct fluidnpu_submit *submit, bool interruptible)
+{
+	struct drm_gem_object *obj;
+	int ret;
+
+	drm_exec_init(&submit->exec, DRM_EXEC_IGNORE_DUPLICATES |
+		      (interruptible ? DRM_EXEC_INTERRUPTIBLE_WAIT : 0), 0);
+	submit->locked = true;
+
+	ret = fluidnpu_submit_lock_bos(submit);
+	if (ret)
+		return ret;
+
+	/* The jobs run in order: what the first one waits for, all of them do. */
+	drm_exec_for_each_locked_object(&submit->exec, obj) {
+		if (!fluidnpu_bo_is_shared(obj))
+			continue;
+		ret = drm_sched_job_add_implicit_dependencies(&submit->jobs[0]->base, obj, true);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static void fluidnpu_submit_attach_fence(struct fluidnpu_job *job)
+{
+	struct dma_fence *finished = &job->base.s_fence->finished;
+	u32 i;
+
+	for (i = 0; i < job->num_mappings; i++) {
+		struct drm_gem_object *obj = &job->mappings[i]->bo->base.base;
+
+		dma_resv_add_fence(obj->resv, finished, fluidnpu_bo_is_shared(obj) ?
+				   DMA_RESV_USAGE_WRITE : DMA_RESV_USAGE_BOOKKEEP);
+	}
+}
+
+static void fluidnpu_submit_signal(struct fluidnpu_submit *submit, struct dma_fence *fence)
+{
+	u32 i;
+
+	for (i = 0; i < submit->num_signals; i++) {
+		struct fluidnpu_signal *signal = &submit->signals[i];
+
+		if (signal->chain) {
+			drm_syncobj_add_point(signal->syncobj, signal->chain, fence, signal->point);
+			signal->chain = NULL;
+		} else {
+			drm_syncobj_replace_fence(signal->syncobj, fence);
+		}
+	}
+}
+
+/**
+ * fluidnpu_submit_commit - hand the jobs to the scheduler
+ * @submit: locked; only to be freed afterwards
+ * @cb: to be added to the last job's finished fence, or NULL
+ * @func: its function
+ */
+void fluidnpu_submit_commit(struct fluidnpu_submit *submit, struct dma_fence_cb *cb,
+			    dma_fence_func_t func)
+{
+	struct fluidnpu_ctx *ctx = submit->ctx;
+	struct dma_fence *last = NULL;
+	u32 i;
+
+	fluidnpu_sched_update_timeout(&ctx->queue->sched);
+
+	mutex_lock(&ctx->lock);
+	for (i = 0; i < submit->num_jobs; i++) {
+		struct fluidnpu_job *job = submit->jobs[i];
+
+		drm_sched_job_arm(&job->base);
+		fluidnpu_submit_attach_fence(job);
+
+		if (i == submit->num_jobs - 1) {
+			last = dma_fence_get(&job->base.s_fence->finished);
+			/* Cannot fail: nobody can have signalled it yet. */
+			if (cb)
+				dma_fence_add_callback(last, cb, func);
+			fluidnpu_submit_signal(submit, last);
+		}
+
+		/* The job may be freed at any time after this. */
+		drm_sched_entity_push_job(&job->base);
+	}
+	mutex_unlock(&ctx->lock);
+
+	submit->num_jobs = 0;
+	dma_fence_put(last);
+}
+
+/**
+ * fluidnpu_submit_prepare_one - prepare a single job
+ * @file: client
+ * @ctx_id: context
+ * @args: job; the arrays that it points to are user memory
+ *
+ * Return: what to pass to fluidnpu_submit_lock(), or an ERR_PTR.
+ */
+struct fluidnpu_submit *fluidnpu_submit_prepare_one(struct drm_file *file, u32 ctx_id,
+						    const struct drm_fluidnpu_job *args)
+{
+	struct fluidnpu_submit *submit;
+	int ret;
+
+	submit = fluidnpu_submit_create(file, ctx_id, 1);
+	if (IS_ERR(submit))
+		return submit;
+
+	ret = fluidnpu_submit_add_job(submit, args);
+	if (ret) {
+		fluidnpu_submit_free(submit);
+		return ERR_PTR(ret);
+	}
+	return submit;
+}
+
+static int fluidnpu_submit_prepare(struct fluidnpu_submit *submit,
+				   const struct drm_fluidnpu_submit *args)
+{
+	u32 i;
+	int ret;
+
+	for (i = 0; i < args->jobs.count; i++) {
+		struct drm_fluidnpu_job job;
+
+		ret = fluidnpu_copy_element(&job, sizeof(job), &args->jobs, i);
+		if (ret) {
+			drm_dbg(fluidnpu_submit_drm(submit), "submit.jobs[%u] cannot be copied: %d\n",
+				i, ret);
+			return ret;
+		}
+		ret = fluidnpu_submit_add_job(submit, &job);
+		if (ret)
+			return ret;
+	}
+	return fluidnpu_submit_add_syncs(submit, &args->syncs);
+}
+
+/**
+ * fluidnpu_ioctl_submit - SUBMIT
+ * @drm: device
+ * @data: struct drm_fluidnpu_submit
+ * @file: client
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_fluidnpu_submit *args = data;
+	struct fluidnpu_submit *submit;
+	int ret;
+
+	if (args->flags) {
+		drm_dbg(drm, "submit.flags %#x is not known\n", args->flags);
+		return -EINVAL;
+	}
+	ret = fluidnpu_check_array(drm, "submit.jobs", &args->jobs,
+				   sizeof(struct drm_fluidnpu_job), 1, FLUIDNPU_MAX_JOBS);
+	if (ret)
+		return ret;
+	ret = fluidnpu_check_array(drm, "submit.syncs", &args->syncs,
+				   sizeof(struct drm_fluidnpu_sync), 0, FLUIDNPU_MAX_SYNCS);
+	if (ret)
+		return ret;
+
+	submit = fluidnpu_submit_create(file, args->ctx_id, args->jobs.count);
+	if (IS_ERR(submit))
+		return PTR_ERR(submit);
+
+	ret = fluidnpu_submit_prepare(submit, args);
+	if (ret)
+		goto out_free;
+	ret = fluidnpu_submit_lock(submit, true);
+	if (ret)
+		goto out_free;
+	fluidnpu_submit_commit(submit, NULL, NULL);
+
+out_free:
+	fluidnpu_submit_free(submit);
+	return ret;
+}
