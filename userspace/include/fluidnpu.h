@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libfluidnpu: run early-exit networks on the FluidNPU.
+ *
+ *	fnpu_device_open()	/dev/fluidnpu, or the same NPU emulated in-process
+ *	fnpu_model_load()	a compiled network (.fnpu, made by npucc)
+ *	fnpu_session_open()	a scheduler with a bounded queue between both
+ *	fnpu_session_submit()	a sample (one input) into the queue
+ *	fnpu_session_wait()	results: class, confidence, exit, device times
+ *
+ * A session gathers queued samples into batches and keeps a few jobs in flight
+ * on the NPU. Each sample leaves at the first exit head whose confidence
+ * suffices, so results come in the order of the exits, not of submission;
+ * user_data tells which is which.
+ *
+ * Back ends: "kmd" is the kernel driver; "emu" runs the NPU's model in the
+ * calling thread, for machines without the device. Results and device times of a
+ * job are the same, bit for bit. Under emu device time is virtual: it passes
+ * only while somebody polls or waits, as fast as the host computes.
+ *
+ * Errors: functions return 0 (or a count) or a negative errno. What creates an
+ * object also fills a struct fnpu_error with one sentence that says what to do
+ * (a NULL pointer is fine); after that the object's own _error() has the
+ * text of its last failure.
+ *
+ * Threads: there is no global state. One device may serve sessions in several
+ * threads; one session, like any other object, is for one thread at a time.
+ * Close in reverse order: sessions and buffers before their device and model.
+ */
+#ifndef FLUIDNPU_H
+#define FLUIDNPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fluidnpu_hw.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FNPU_ERROR_BYTES	512
+
+/** struct fnpu_error - where functions that create an object say why they failed */
+struct fnpu_error {
+	char text[FNPU_ERROR_BYTES];
+};
+
+struct fnpu_device;
+struct fnpu_bo;
+struct fnpu_model;
+struct fnpu_session;
+
+/** fnpu_version() - of the library, "major.minor.patch" */
+const char *fnpu_version(void);
+
+/* ---- device ------------------------------------------------------------- */
+
+#define FNPU_DEVICE_PATH	"/dev/fluidnpu"
+
+/**
+ * struct fnpu_device_info - facts about an open device, which do not change
+ * @backend: "kmd" or "emu"
+ * @path: of the device file; "" for emu
+ * @driver: name and version, as "fluidnpu 1.0.0"
+ * @hw_version: major << 16 | minor of the register interface
+ * @features: FLUIDNPU_FEATURE_*
+ * @clock_hz: cycles of device time per second
+ * @geometry: what the NPU is built of
+ */
+struct fnpu_device_info {
+	const char *backend;
+	const char *path;
+	char driver[64];
+	uint32_t hw_version;
+	uint32_t features;
+	uint32_t clock_hz;
+	struct fluidnpu_hw_geometry geometry;
+};
+
+/**
+ * struct fnpu_counters - a reading of the device's counters
+ * @time: device time of the reading, cycles
+ * @values: since reset, indexed by enum fluidnpu_counter
+ */
+struct fnpu_counters {
+	uint64_t time;
+	uint64_t values[FLUIDNPU_CNT_NUM];
+};
+
+/**
+ * fnpu_device_open() - open an NPU
+ * @backend: "kmd" or "emu"; NULL is "kmd"
+ * @path: kmd: the device file, NULL is FNPU_DEVICE_PATH; emu: NULL
+ * @device: out; fnpu_device_close() it
+ * @error: filled on failure; may be NULL
+ *
+ * Errors: -ENOENT no such device, -EACCES no permission, -ENODEV no FluidNPU behind
+ * @path, -EPROTONOSUPPORT driver of another ABI, -EINVAL no such back end,
+ * -ENOMEM.
+ */
+int fnpu_device_open(const char *backend, const char *path,
+		     struct fnpu_device **device, struct fnpu_error *error);
+
+/** fnpu_device_close() - NULL is fine */
+void fnpu_device_close(struct fnpu_device *device);
+
+/** fnpu_device_info() - valid until the device is closed. Any thread. */
+const struct fnpu_device_info *fnpu_device_info(const struct fnpu_device *device);
+
+/** fnpu_device_counters() - read the counters. Any thread. */
+int fnpu_device_counters(struct fnpu_device *device, struct fnpu_counters *counters);
+
+/* ---- buffers ------------------------------------------------------------ */
+
+/**
+ * fnpu_bo_alloc() - zeroed memory that the CPU and the NPU share
+ * @bytes: not 0; rounded up to pages
+ * @bo: out; fnpu_bo_free() it
+ *
+ * Any thread. Errors: -EINVAL, -ENOMEM, -ENOSPC no address space left, -ENODEV.
+ */
+int fnpu_bo_alloc(struct fnpu_device *device, size_t bytes,
+		  struct fnpu_bo **bo, struct fnpu_error *error);
+
+/** fnpu_bo_free() - jobs that use it keep it alive until they end; NULL is fine. Any thread. */
+void fnpu_bo_free(struct fnpu_bo *bo);
+
+/** fnpu_bo_map() - where the CPU sees it, page-aligned, until it is freed */
+void *fnpu_bo_map(const struct fnpu_bo *bo);
+
+/** fnpu_bo_iova() - where the NPU sees it, for the device it was made for */
+uint64_t fnpu_bo_iova(const struct fnpu_bo *bo);
+
+/** fnpu_bo_bytes() - size, whole pages */
+size_t fnpu_bo_bytes(const struct fnpu_bo *bo);
+
+/* ---- model -------------------------------------------------------------- */
+
+/**
+ * struct fnpu_exit_info - one exit head
+ * @name: of the network's output
+ * @classes: logits
+ * @scale, @zero_point: logit = (int8 - zero_point) * scale
+ * @logits_off: of its int8 logits in a sample's logits
+ * @layer: that it is
+ * @criterion: "confidence", "entropy" or "margin"
+ * @threshold: at which a sample leaves here
+ * @macs: multiplications of a sample that leaves here
+ */
+struct fnpu_exit_info {
+	const char *name;
+	uint32_t classes;
+	float scale;
+	int32_t zero_point;
+	uint32_t logits_off;
+	uint32_t layer;
+	const char *criterion;
+	float threshold;
+	uint64_t macs;
+};
+
+/**
+ * struct fnpu_model_info - what the file tells about a network
+ * @name, @producer: of the model
+ * @channels, @height, @width: of the input
+ * @input_scale, @input_zero_point: int8 = clamp(round_half_even(x / scale) + zero_point),
+ *	in binary32 (ONNX QuantizeLinear)
+ * @byte_scale, @byte_offset: x = byte * byte_scale + byte_offset for image files
+ * @input_bytes, @state_bytes, @logits_bytes: int8 buffers of one sample on the NPU
+ * @program_bytes: of the program
+ * @num_layers: of the program, fused ones counted
+ * @max_batch: largest live batch of the control block
+ * @num_exits, @exits: heads, shallow to deep
+ * @num_labels, @labels: names of the classes; num_labels may be 0
+ * @geometry, @clock_hz: of the NPU that it was compiled for
+ */
+struct fnpu_model_info {
+	const char *name;
+	const char *producer;
+	uint32_t channels;
+	uint32_t height;
+	uint32_t width;
+	float input_scale;
+	int32_t input_zero_point;
+	float byte_scale;
+	float byte_offset;
+	uint32_t input_bytes;
+	uint32_t state_bytes;
+	uint32_t logits_bytes;
+	uint32_t program_bytes;
+	uint32_t num_layers;
+	uint32_t max_batch;
+	uint32_t num_exits;
+	const struct fnpu_exit_info *exits;
+	uint32_t num_labels;
+	const char *const *labels;
+	struct fluidnpu_hw_geometry geometry;
+	uint32_t clock_hz;
+};
+
+/**
+ * fnpu_model_load() - read and check a .fnpu file
+ * @path: file
+ * @model: out; fnpu_model_free() it. Read-only from then on: any thread may use it.
+ *
+ * Errors: those of open(2) and read(2), -EBADMSG no sound .fnpu file (the text
+ * says where it breaks), -EFBIG, -ENOMEM.
+ */
+int fnpu_model_load(const char *path, struct fnpu_model **model, struct fnpu_error *error);
+
+/** fnpu_model_free() - NULL is fine */
+void fnpu_model_free(struct fnpu_model *model);
+
+/** fnpu_model_info() - valid until the model is freed */
+const struct fnpu_model_info *fnpu_model_info(const struct fnpu_model *model);
+
+/**
+ * fnpu_model_cost() - T(layer, batch): cycles of device time, from the file's cost table
+ * @layer: 0..num_layers - 1; a fused layer costs 0
+ * @batch: 1..max_batch
+ * Returns 0 when out of range.
+ */
+uint32_t fnpu_model_cost(const struct fnpu_model *model, uint32_t layer, uint32_t batch);
+
+/**
+ * fnpu_model_check() - can @device run it?
+ *
+ * 0: yes, though its cost table may be off when it was compiled for another NPU; @error then
+ * holds a warning, otherwise "". -EINVAL: no, e.g. it stacks more PEs than the device
+ * can; @error says what to do.
+ */
+int fnpu_model_check(const struct fnpu_model *model, const struct fnpu_device *device,
+		     struct fnpu_error *error);
+
+/* ---- session ------------------------------------------------------------ */
+
+#define FNPU_SESSION_LOGITS	(1u << 0)	/* results carry logits */
+#define FNPU_SESSION_NO_EXIT	(1u << 1)	/* every sample runs to the last exit; results carry all heads */
+
+/**
+ * struct fnpu_session_options - all zero is a good default
+ * @policy: scheduling policy: "adaptive" (NULL) or "serial"
+ * @submission: "uring", "ioctl", or NULL: io_uring where it is allowed, otherwise ioctl.
+ *	emu has neither and takes any
+ * @max_batch: samples per job; 0, or more than device and model can: what they can
+ * @queue_bound: samples that may wait; 0: four full batches
+ * @depth: jobs in flight; 0: 2, which hides the host's work behind the NPU's
+ * @flags: FNPU_SESSION_*
+ */
+struct fnpu_session_options {
+	const char *policy;
+	const char *submission;
+	uint32_t max_batch;
+	uint32_t queue_bound;
+	uint32_t depth;
+	uint32_t flags;
+};
+
+/** enum fnpu_input_format - how a sample's input lies in memory */
+enum fnpu_input_format {
+	FNPU_INPUT_F32_NCHW,	/* float[channels][height][width], quantized by the library */
+	FNPU_INPUT_U8_NHWC,	/* uint8_t[height][width][channels], an image's bytes */
+	FNPU_INPUT_I8_NHWC,	/* int8_t[height][width][channels], as the NPU takes it */
+};
+
+/**
+ * struct fnpu_request - a sample to classify
+ * @user_data: returned in its result
+ * @input: copied before fnpu_session_submit() returns
+ * @input_bytes: exactly what @format and the model's shape say
+ * @format: of @input
+ */
+struct fnpu_request {
+	uint64_t user_data;
+	const void *input;
+	size_t input_bytes;
+	enum fnpu_input_format format;
+};
+
+/**
+ * struct fnpu_head - what one exit head said
+ * @class_index: top-1 class
+ * @live_batch: samples that ran together there
+ * @confidence: softmax probability of the top-1 class
+ * @entropy: of the softmax, nats
+ * @margin: top-1 minus top-2 probability
+ * @time: device time, cycles
+ */
+struct fnpu_head {
+	uint32_t class_index;
+	uint32_t live_batch;
+	float confidence;
+	float entropy;
+	float margin;
+	uint64_t time;
+};
+
+/**
+ * struct fnpu_result - one sample's end
+ * @user_data: of the request
+ * @status: 0, or a negative errno: the fields below @reason are then 0
+ * @reason: NULL, or a static sentence about @status
+ * @exit_index: where it left
+ * @head: what that exit's head said; head.time is when it left
+ * @heads: FNPU_SESSION_NO_EXIT: of exits 0..exit_index; otherwise NULL
+ * @logits: FNPU_SESSION_LOGITS: int8 logits, those of exits 0..exit_index are
+ *	valid (fnpu_exit_info.logits_off); otherwise NULL
+ * @arrived: device time when it was submitted; the kernel driver does not tell it without
+ *	a system call: there it is @queued
+ * @queued: device time when its job reached the device
+ * @started: device time when its job's first layer started
+ * @batch: samples of its job
+ *
+ * Device times are cycles of fnpu_device_info.clock_hz. @heads and @logits are valid
+ * until the session's next poll, wait, drain or close.
+ */
+struct fnpu_result {
+	uint64_t user_data;
+	int status;
+	const char *reason;
+	uint32_t exit_index;
+	struct fnpu_head head;
+	const struct fnpu_head *heads;
+	const int8_t *logits;
+	uint64_t arrived;
+	uint64_t queued;
+	uint64_t started;
+	uint32_t batch;
+};
+
+/**
+ * struct fnpu_session_stats - since the session was opened
+ * @submitted: samples taken
+ * @rejected: samples refused with -EAGAIN
+ * @completed: results of status 0
+ * @failed: results of another status
+ * @jobs: batches sent to the device
+ * @job_samples: samples in them; divided by @jobs the mean batch
+ * @batches: jobs of [i + 1] samples
+ */
+struct fnpu_session_stats {
+	uint64_t submitted;
+	uint64_t rejected;
+	uint64_t completed;
+	uint64_t failed;
+	uint64_t jobs;
+	uint64_t job_samples;
+	uint64_t batches[FLUIDNPU_MAX_BATCH];
+};
+
+/**
+ * fnpu_session_open() - upload a model and set up its queue
+ * @device, @model: must outlive the session
+ * @options: NULL for defaults
+ * @session: out; fnpu_session_close() it
+ * @error: filled on failure; may be NULL
+ *
+ * All memory is taken here; submitting and polling allocate nothing.
+ * Errors: -EINVAL an option or a model that this device cannot run, -ENOMEM, -EPERM or
+ * -ENOSYS when "uring" was asked for and the kernel refuses it, -ENODEV.
+ */
+int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model,
+		      const struct fnpu_session_options *options,
+		      struct fnpu_session **session, struct fnpu_error *error);
+
+/** fnpu_session_close() - results not fetched are lost, jobs in flight end unheard; NULL is fine */
+void fnpu_session_close(struct fnpu_session *session);
+
+/**
+ * fnpu_session_submit() - queue a sample
+ *
+ * Quantizes (or copies) the input; no system call. Queued samples go to the device
+ * at the next fnpu_session_flush(), _poll(), _wait() or _drain(), so that many share
+ * a batch and a system call.
+ * Errors: -EAGAIN the queue is full: fetch results first; -EINVAL wrong size or format;
+ * -EIO, -ENODEV the session is broken (see fnpu_session_error()).
+ */
+int fnpu_session_submit(struct fnpu_session *session, const struct fnpu_request *request);
+
+/** fnpu_session_flush() - let the scheduler start what it can. 0 or a negative errno. */
+int fnpu_session_flush(struct fnpu_session *session);
+
+/**
+ * fnpu_session_poll() - take results that are there
+ * @results: array of @max
+ * Returns the number taken, 0 when there are none, or a negative errno. Under emu device time
+ * moves to the next event when there is no result yet.
+ */
+int fnpu_session_poll(struct fnpu_session *session, struct fnpu_result *results, uint32_t max);
+
+/**
+ * fnpu_session_wait() - take results, waiting for the first
+ * @timeout_ns: at most so long (host time); negative: no limit; emu does not
+ *	sleep and has no need of it
+ * Returns the number taken; 0 when the session holds no sample; -ETIMEDOUT; -EINTR;
+ * -EIO or -ENODEV when the device died: then every sample in flight still gets its result.
+ */
+int fnpu_session_wait(struct fnpu_session *session, struct fnpu_result *results,
+		      uint32_t max, int64_t timeout_ns);
+
+/**
+ * fnpu_session_drain() - run until every submitted sample has its result
+ * The results stay in the session until they are polled. Returns 0, -ETIMEDOUT or
+ * as fnpu_session_wait().
+ */
+int fnpu_session_drain(struct fnpu_session *session, int64_t timeout_ns);
+
+/** fnpu_session_pending() - samples submitted whose results have not been taken */
+uint32_t fnpu_session_pending(const struct fnpu_session *session);
+
+/**
+ * fnpu_session_fd() - file descriptor for poll(2), epoll or io_uring
+ * Readable: call fnpu_session_poll(). The session owns it. Negative errno on failure.
+ */
+int fnpu_session_fd(struct fnpu_session *session);
+
+/** fnpu_session_stats() - counts so far */
+void fnpu_session_stats(const struct fnpu_session *session, struct fnpu_session_stats *stats);
+
+/** fnpu_session_submission() - "uring", "ioctl" or "emu": how jobs get to the device */
+const char *fnpu_session_submission(const struct fnpu_session *session);
+
+/** fnpu_session_max_batch() - samples per job at most, after all limits */
+uint32_t fnpu_session_max_batch(const struct fnpu_session *session);
+
+/** fnpu_session_error() - text of the last failure, "" if none */
+const char *fnpu_session_error(const struct fnpu_session *session);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* FLUIDNPU_H */

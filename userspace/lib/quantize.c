@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#include "quantize.h"
+
+/*
+ * The sum with 1.5 * 2^23 leaves no bits for a fraction, so the addition itself
+ * rounds half to even, with no library call. It holds up to 2^22: hence the clamp, far
+ * outside of int8 with any zero point. A NaN fails the first comparison.
+ */
+int8_t fnpu_quantize(float x, float scale, int32_t zero_point)
+{
+	const float magic = 12582912.0f;
+	float v = x / scale;
+	int32_t q;
+
+	v = v > -1024.0f ? v : -1024.0f;
+	v = v < 1024.0f ? v : 1024.0f;
+	q = (int32_t)((v + magic) - magic) + zero_point;
+	return (int8_t)(q < INT8_MIN ? INT8_MIN : q > INT8_MAX ? INT8_MAX : q);
+}
+
+void fnpu_quantize_nchw(const float *in, uint32_t channels, size_t pixels,
+			float scale, int32_t zero_point, int8_t *out)
+{
+	for (uint32_t c = 0; c < channels; c++)
+		for (size_t i = 0; i < pixels; i++)
+			out[i * channels + c] = fnpu_quantize(in[c * pixels + i], scale, zero_point);
+}
+
+void fnpu_quantize_table(float byte_scale, float byte_offset, float scale, int32_t zero_point,
+			 int8_t table[256])
+{
+	for (int b = 0; b < 256; b++)
+		table[b] = fnpu_quantize((float)b * byte_scale + byte_offset, scale, zero_point);
+}

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "quantize.h"
+#include "session.h"
+
+#define DEFAULT_DEPTH		2u
+#define MAX_DEPTH		64u
+#define DEFAULT_QUEUE_BATCHES	4u
+#define MAX_QUEUE_BOUND		(1u << 20)
+#define BUFFER_ALIGN		((size_t)64)
+
+#define ALIGN_UP(bytes)		(((size_t)(bytes) + BUFFER_ALIGN - 1) & ~(BUFFER_ALIGN - 1))
+
+/* ---- open ---- */
+
+static int check_options(const struct fnpu_session_options *o, struct fnpu_error *error)
+{
+	if (o->submission && strcmp(o->submission, "uring") && strcmp(o->submission, "ioctl"))
+		return fnpu_fail(error, -EINVAL,
+				 "there is no submission by \"%s\": use uring or ioctl", o->submission);
+	if (o->depth > MAX_DEPTH)
+		return fnpu_fail(error, -EINVAL, "%u jobs in flight are too many: at most %u",
+				 o->depth, MAX_DEPTH);
+	if (o->queue_bound > MAX_QUEUE_BOUND)
+		return fnpu_fail(error, -EINVAL, "a queue of %u samples is too long: at most %u",
+				 o->queue_bound, MAX_QUEUE_BOUND);
+	if (o->flags & ~(FNPU_SESSION_LOGITS | FNPU_SESSION_NO_EXIT))
+		return fnpu_fail(error, -EINVAL, "unknown session flags %#x", o->flags);
+	return 0;
+}
+
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static int open_sched(struct fnpu_session *s, const char *policy, uint32_t queue_bound,
+		      struct fnpu_error *error)
+{
+	const struct fnpu_sched_model model = {
+		.num_layers = s->info->num_layers,
+		.max_batch = s->max_batch,
+	};
+	int ret = fnpu_sched_new(&(struct fnpu_sched_config){
+		.policy = policy,
+		.models = &model,
+		.num_models = 1,
+		.max_samples = s->num_slots,
+		.queue_bound = queue_bound,
+		.max_batches = s->depth,
+	}, &s->sched);
+
+	if (ret == -ENOENT)
+		return fnpu_fail(error, -EINVAL, "there is no policy \"%s\": use adaptive or serial",
+				 policy);
+	return ret ? fnpu_fail(error, ret, "no scheduler: %s", strerror(-ret)) : 0;
+}
+
+static int index_init(struct index_queue *q, uint32_t room)
+{
+	q->items = calloc(room, sizeof(*q->items));
+	q->room = room;
+	return q->items ? 0 : -ENOMEM;
+}
+
+static int open_tables(struct fnpu_session *s, struct fnpu_error *error)
+{
+	s->slots = calloc(s->num_slots, sizeof(*s->slots));
+	s->jobs = calloc(s->depth, sizeof(*s->jobs));
+	s->batch_jobs = calloc(s->depth, sizeof(*s->batch_jobs));
+	if (s->flags & FNPU_SESSION_NO_EXIT)
+		s->heads = calloc((size_t)s->num_slots * s->info->num_exits, sizeof(*s->heads));
+	if (!s->slots || !s->jobs || !s->batch_jobs ||
+	    ((s->flags & FNPU_SESSION_NO_EXIT) && !s->heads) ||
+	    index_init(&s->free_slots, s->num_slots) || index_init(&s->done, s->num_slots) ||
+	    index_init(&s->taken, s->num_slots))
+		return fnpu_fail(error, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < s->num_slots; i++)
+		index_push(&s->free_slots, i);
+	return 0;
+}
+
+static int open_buffer(struct fnpu_session *s, enum session_buffer which, size_t count,
+		       size_t stride, struct fnpu_error *error)
+{
+	int ret;
+
+	if (!stride)
+		return 0;
+	if (count > SIZE_MAX / stride)
+		return fnpu_fail(error, -ENOMEM, "out of memory");
+	ret = fnpu_bo_alloc(s->device, count * stride, &s->bos[which], error);
+	if (!ret)
+		s->bo_handles[s->num_bos++] = s->bos[which]->handle;
+	return ret;
+}
+
+static int open_buffers(struct fnpu_session *s, struct fnpu_error *error)
+{
+	const bool logits = s->flags & FNPU_SESSION_LOGITS;
+	const size_t counts[NUM_BUFFERS] = {
+		[BUFFER_PROGRAM] = 1,
+		[BUFFER_INPUTS] = s->num_slots,
+		[BUFFER_STATES] = (size_t)s->depth * s->max_batch,
+		[BUFFER_LOGITS] = s->num_slots,
+	};
+	const size_t strides[NUM_BUFFERS] = {
+		[BUFFER_PROGRAM] = s->info->program_bytes,
+		[BUFFER_INPUTS] = ALIGN_UP(s->info->input_bytes),
+		[BUFFER_STATES] = ALIGN_UP(s->info->state_bytes),
+		[BUFFER_LOGITS] = logits ? ALIGN_UP(s->info->logits_bytes) : 0,
+	};
+
+	for (int i = 0; i < NUM_BUFFERS; i++) {
+		int ret = open_buffer(s, i, counts[i], strides[i], error);
+
+		if (ret)
+			return ret;
+	}
+	s->input_stride = strides[BUFFER_INPUTS];
+	s->state_stride = strides[BUFFER_STATES];
+	s->logits_stride = strides[BUFFER_LOGITS];
+	memcpy(fnpu_bo_map(s->bos[BUFFER_PROGRAM]), fnpu_file_program(s->model->file),
+	       s->info->program_bytes);
+	return 0;
+}
+
+static int open_context(struct fnpu_session *s, const char *submission, struct fnpu_error *error)
+{
+	/* The driver reserves for the worst case that it knows of, not for this program. */
+	uint32_t per_sample = s->flags & FNPU_SESSION_NO_EXIT ? FLUIDNPU_MAX_EXITS : 1;
+
+	return fnpu_context_create(s->device, submission, s->depth, s->max_batch * per_sample + 1,
+				   &s->ctx, error);
+}
+
+int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model,
+		      const struct fnpu_session_options *options,
+		      struct fnpu_session **out, struct fnpu_error *error)
+{
+	static const struct fnpu_session_options defaults;
+	const struct fnpu_session_options *o = options ? options : &defaults;
+	const uint32_t device_batch = fnpu_device_info(device)->geometry.max_batch;
+	struct fnpu_session *s;
+	uint32_t bound;
+	int ret;
+
+	ret = fnpu_model_check(model, device, error);
+	if (!ret)
+		ret = check_options(o, error);
+	if (ret)
+		return ret;
+	fnpu_error_clear(error);
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return fnpu_fail(error, -ENOMEM, "out of memory");
+	s->device = device;
+	s->model = model;
+	s->info = fnpu_model_info(model);
+	s->flags = o->flags;
+	s->epoll_fd = -1;
+	s->ready_fd = -1;
+	s->max_batch = min_u32(s->info->max_batch, device_batch);
+	if (o->max_batch)
+		s->max_batch = min_u32(s->max_batch, o->max_batch);
+	s->depth = o->depth ? o->depth : DEFAULT_DEPTH;
+	bound = o->queue_bound ? o->queue_bound : DEFAULT_QUEUE_BATCHES * s->max_batch;
+	/* waiting, running, and as many again whose results have not been fetched */
+	s->num_slots = bound + 2 * s->depth * s->max_batch;
+	fnpu_quantize_table(s->info->byte_scale, s->info->byte_offset, s->info->input_scale,
+			    s->info->input_zero_point, s->byte_table);
+
+	ret = open_sched(s, o->policy, bound, error);
+	if (!ret)
+		ret = open_tables(s, error);
+	if (!ret)
+		ret = open_buffers(s, error);
+	if (!ret)
+		ret = open_context(s, o->submission, error);
+	if (ret) {
+		fnpu_session_close(s);
+		return ret;
+	}
+	*out = s;
+	return 0;
+}
+
+void fnpu_session_close(struct fnpu_session *s)
+{
+	if (!s)
+		return;
+	if (s->epoll_fd >= 0)
+		close(s->epoll_fd);
+	if (s->ready_fd >= 0)
+		close(s->ready_fd);
+	fnpu_context_destroy(s->ctx);
+	for (int i = 0; i < NUM_BUFFERS; i++)
+		fnpu_bo_free(s->bos[i]);
+	free(s->taken.items);
+	free(s->done.items);
+	free(s->free_slots.items);
+	free(s->heads);
+	free(s->batch_jobs);
+	free(s->jobs);
+	free(s->slots);
+	fnpu_sched_free(s->sched);
+	free(s);
+}
+
+/* ---- submit ---- */
+
+static int check_request(struct fnpu_session *s, const struct fnpu_request *r)
+{
+	size_t want = s->info->input_bytes;
+
+	switch (r->format) {
+	case FNPU_INPUT_F32_NCHW:
+		want *= sizeof(float);
+		break;
+	case FNPU_INPUT_U8_NHWC:
+	case FNPU_INPUT_I8_NHWC:
+		break;
+	default:
+		return fnpu_fail(&s->error, -EINVAL, "unknown input format %d", (int)r->format);
+	}
+	if (r->input_bytes != want)
+		return fnpu_fail(&s->error, -EINVAL,
+				 "the input has %zu bytes, model %s takes %zu (%u x %u x %u)",
+				 r->input_bytes, s->info->name, want, s->info->channels,
+				 s->info->height, s->info->width);
+	return 0;
+}
+
+static void store_input(struct fnpu_session *s, const struct fnpu_request *r, uint32_t slot)
+{
+	const struct fnpu_model_info *info = s->info;
+	int8_t *to = (int8_t *)fnpu_bo_map(s->bos[BUFFER_INPUTS]) + slot * s->input_stride;
+	const uint8_t *bytes = r->input;
+
+	switch (r->format) {
+	case FNPU_INPUT_F32_NCHW:
+		fnpu_quantize_nchw(r->input, info->channels, (size_t)info->height * info->width,
+				   info->input_scale, info->input_zero_point, to);
+		break;
+	case FNPU_INPUT_U8_NHWC:
+		for (size_t i = 0; i < info->input_bytes; i++)
+			to[i] = s->byte_table[bytes[i]];
+		break;
+	case FNPU_INPUT_I8_NHWC:
+		memcpy(to, r->input, info->input_bytes);
+		break;
+	}
+}
+
+int fnpu_session_submit(struct fnpu_session *s, const struct fnpu_request *request)
+{
+	struct slot *slot;
+	uint32_t index;
+	int ret;
+
+	if (s->broken)
+		return s->broken;
+	ret = check_request(s, request);
+	if (ret)
+		return ret;
+	if (!s->free_slots.count ||
+	    fnpu_sched_arrival(s->sched, s->device_time,
+			       s->free_slots.items[s->free_slots.head], 0)) {
+		s->stats.rejected++;
+		return fnpu_fail(&s->error, -EAGAIN, "the queue is full: fetch results first");
+	}
+	index = index_pop(&s->free_slots);
+	slot = &s->slots[index];
+	slot->state = SLOT_WAITING;
+	slot->generation++;
+	slot->result = (struct fnpu_result){ .user_data = request->user_data };
+	if (s->device->ops->now)
+		slot->result.arrived = s->device->ops->now(s->ctx);
+	store_input(s, request, index);
+	s->waiting++;
+	s->unseen = true;
+	s->stats.submitted++;
+	fnpu_session_update_fd(s);
+	return 0;
+}
+
+/* ---- small queries ---- */
+
+uint32_t fnpu_session_pending(const struct fnpu_session *s)
+{
+	return s->waiting + s->running + s->done.count;
+}
+
+void fnpu_session_stats(const struct fnpu_session *s, struct fnpu_session_stats *stats)
+{
+	*stats = s->stats;
+}
+
+const char *fnpu_session_submission(const struct fnpu_session *s)
+{
+	return s->device->ops->submission(s->ctx);
+}
+
+uint32_t fnpu_session_max_batch(const struct fnpu_session *s)
+{
+	return s->max_batch;
+}
+
+const char *fnpu_session_error(const struct fnpu_session *s)
+{
+	return s->error.text;
+}
+
+/* ---- file descriptor ---- */
+
+/*
+ * The back end's descriptor tells of events, ready_fd of what only this session
+ * knows: samples to be started, results left over, and, without a descriptor of the back
+ * end (emu), that device time should move on.
+ */
+void fnpu_session_update_fd(struct fnpu_session *s)
+{
+	bool self_driven = s->device->ops->fd(s->ctx) < 0;
+	bool ready = s->unseen || s->done.count || (self_driven && fnpu_session_pending(s));
+	uint64_t value = 1;
+
+	if (s->ready_fd < 0 || ready == s->ready_set)
+		return;
+	if (ready ? write(s->ready_fd, &value, sizeof(value)) == sizeof(value) :
+		    read(s->ready_fd, &value, sizeof(value)) == sizeof(value))
+		s->ready_set = ready;
+}
+
+static int add_to_epoll(int epoll_fd, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+static int open_fds(struct fnpu_session *s)
+{
+	int backend_fd = s->device->ops->fd(s->ctx);
+	int ret;
+
+	s->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	ret = s->ready_fd < 0 || s->epoll_fd < 0 ? -errno : add_to_epoll(s->epoll_fd, s->ready_fd);
+	if (!ret && backend_fd >= 0)
+		ret = add_to_epoll(s->epoll_fd, backend_fd);
+	return ret;
+}
+
+int fnpu_session_fd(struct fnpu_session *s)
+{
+	int ret;
+
+	if (s->epoll_fd >= 0)
+		return s->epoll_fd;
+	ret = open_fds(s);
+	if (ret) {
+		if (s->ready_fd >= 0)
+			close(s->ready_fd);
+		if (s->epoll_fd >= 0)
+			close(s->epoll_fd);
+		s->ready_fd = -1;
+		s->epoll_fd = -1;
+		return fnpu_fail(&s->error, ret, "no file descriptor: %s", strerror(-ret));
+	}
+	fnpu_session_update_fd(s);
+	return s->epoll_fd;
+}

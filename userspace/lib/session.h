@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of a session share:
+ *
+ *	session.c	open and close, buffers, submit, small queries
+ *	session_run.c	decisions to jobs, events to results, waiting
+ *
+ * A sample lives in a slot from submit until the call after the one that returned
+ * its result:
+ *
+ *	FREE ──submit──► WAITING ──START──► RUNNING ──EXIT event──► DONE ──poll──► TAKEN ──► FREE
+ *	                                       └──────job failed──────┘
+ *
+ * A slot has its place in the input and logits buffers for good; a job has
+ * state for max_batch samples. Numbers that go through the driver carry a generation in
+ * their upper half, so that an event of a former life is recognized.
+ */
+#ifndef FNPU_SESSION_H
+#define FNPU_SESSION_H
+
+#include <stdbool.h>
+
+#include "context.h"
+#include "fluidnpu.h"
+#include "model.h"
+#include "fnpu_sched.h"
+
+enum slot_state {
+	SLOT_FREE,
+	SLOT_WAITING,
+	SLOT_RUNNING,
+	SLOT_DONE,
+	SLOT_TAKEN,
+};
+
+/** struct slot - a sample; @job while it is RUNNING */
+struct slot {
+	enum slot_state state;
+	uint32_t generation;
+	uint32_t job;
+	struct fnpu_result result;
+};
+
+/** struct job - a batch; its number is the scheduler's batch number */
+struct job {
+	bool busy;
+	uint32_t generation;
+	uint32_t count;
+	uint32_t slots[FLUIDNPU_MAX_BATCH];
+	struct drm_fluidnpu_sample samples[FLUIDNPU_MAX_BATCH];
+};
+
+/** struct index_queue - FIFO of slot numbers, room for all */
+struct index_queue {
+	uint32_t *items;
+	uint32_t room;
+	uint32_t head;
+	uint32_t count;
+};
+
+enum session_buffer {
+	BUFFER_PROGRAM,
+	BUFFER_INPUTS,
+	BUFFER_STATES,
+	BUFFER_LOGITS,
+	NUM_BUFFERS,
+};
+
+/**
+ * struct fnpu_session - a session
+ * @bos, @bo_handles, @num_bos: buffers in use; those of no bytes are left out of @bo_handles
+ * @input_stride, @state_stride, @logits_stride: bytes from one sample to the next
+ * @byte_table: what a byte of an image becomes
+ * @heads: FNPU_SESSION_NO_EXIT: max_exits per slot
+ * @free_slots, @done, @taken: slots in these states
+ * @waiting, @running: numbers of slots in these states
+ * @unseen: samples came since the scheduler was last asked
+ * @batch_jobs: jobs decided and not yet submitted
+ * @device_time: latest that was heard of
+ * @broken: negative errno once the device is lost
+ * @epoll_fd, @ready_fd: made by fnpu_session_fd(), or -1; @ready_set: @ready_fd is readable
+ */
+struct fnpu_session {
+	struct fnpu_device *device;
+	const struct fnpu_model *model;
+	const struct fnpu_model_info *info;
+	struct fnpu_context *ctx;
+	struct fnpu_sched *sched;
+	uint32_t flags;
+	uint32_t max_batch;
+	uint32_t depth;
+
+	struct fnpu_bo *bos[NUM_BUFFERS];
+	uint32_t bo_handles[NUM_BUFFERS];
+	uint32_t num_bos;
+	size_t input_stride;
+	size_t state_stride;
+	size_t logits_stride;
+	int8_t byte_table[256];
+
+	struct slot *slots;
+	uint32_t num_slots;
+	struct fnpu_head *heads;
+	struct index_queue free_slots;
+	struct index_queue done;
+	struct index_queue taken;
+	uint32_t waiting;
+	uint32_t running;
+	bool unseen;
+
+	struct job *jobs;
+	struct drm_fluidnpu_job *batch_jobs;
+
+	uint64_t device_time;
+	int broken;
+	int epoll_fd;
+	int ready_fd;
+	bool ready_set;
+	struct fnpu_session_stats stats;
+	struct fnpu_error error;
+};
+
+static inline void index_push(struct index_queue *q, uint32_t index)
+{
+	q->items[(q->head + q->count++) % q->room] = index;
+}
+
+static inline uint32_t index_pop(struct index_queue *q)
+{
+	uint32_t index = q->items[q->head];
+
+	q->head = (q->head + 1) % q->room;
+	q->count--;
+	return index;
+}
+
+/** fnpu_session_update_fd() - make ready_fd say whether polling makes sense */
+void fnpu_session_update_fd(struct fnpu_session *s);
+
+#endif /* FNPU_SESSION_H */
