@@ -23,7 +23,7 @@ CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror \
 	-ffp-contract=off -fPIC -MMD -MP \
 	-Iuapi -Iqemu-device/core -Iuserspace/include -Iuserspace/lib -Iuserspace/sched \
-	-Iuserspace/npucc -I$(OUT)/gen -D_GNU_SOURCE $(SANITIZE) $(CFLAGS)
+	-Iuserspace/npucc -I$(OUT)/gen -I/usr/include/libdrm $(SANITIZE) $(CFLAGS)
 
 JOBS := $(shell nproc)
 PREFIX ?= /usr/local
@@ -156,7 +156,7 @@ $(LIB).so.$(VERSION): $(call obj,$(core_src) $(lib_src))
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared $(SANITIZE) -Wl,-soname,libfluidnpu.so.1 -Wl,--no-undefined \
-		$(if $(wildcard userspace/lib/libfluidnpu.map),-Wl,--version-script=userspace/lib/libfluidnpu.map) \
+		-Wl,--version-script=userspace/lib/libfluidnpu.map \
 		-o $@ $^ $(LIBS_LIB)
 	@ln -sf $(@F) $(@D)/libfluidnpu.so.1
 	@ln -sf libfluidnpu.so.1 $(@D)/libfluidnpu.so
