@@ -152,12 +152,18 @@ $(LIB).a: $(call obj,$(core_src) $(lib_src))
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
-$(LIB).so.$(VERSION): $(call obj,$(core_src) $(lib_src))
+# The library exports what its public header declares, and nothing else.
+$(OUT)/gen/libfluidnpu.map: userspace/include/fluidnpu.h
+	@mkdir -p $(@D)
+	$(Q){ echo 'FLUIDNPU_1.0 { global:'; \
+		sed -nE 's/^[a-z].*[ *](fnpu_[a-z_]+)\(.*/	\1;/p' $<; echo 'local: *; };'; } > $@
+
+$(LIB).so.$(VERSION): $(call obj,$(core_src) $(lib_src)) $(OUT)/gen/libfluidnpu.map
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared $(SANITIZE) -Wl,-soname,libfluidnpu.so.1 -Wl,--no-undefined \
-		-Wl,--version-script=userspace/lib/libfluidnpu.map \
-		-o $@ $^ $(LIBS_LIB)
+		-Wl,--version-script=$(OUT)/gen/libfluidnpu.map \
+		-o $@ $(filter %.o,$^) $(LIBS_LIB)
 	@ln -sf $(@F) $(@D)/libfluidnpu.so.1
 	@ln -sf libfluidnpu.so.1 $(@D)/libfluidnpu.so
 
