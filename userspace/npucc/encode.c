@@ -112,6 +112,7 @@ static void encode_layer(const struct npucc_network *net, const struct npucc_lay
 		d->zp_in2 = (int8_t)l->in[1]->zero_point;
 		d->scale_in = float_bits(l->scale_in[0]);
 		d->scale_in2 = float_bits(l->scale_in[1]);
+		d->add_fixed = float_bits(l->add_fixed);
 		break;
 	case FLUIDNPU_LAYER_AVGPOOL:
 	case FLUIDNPU_LAYER_MAXPOOL:

@@ -55,6 +55,7 @@ struct npucc_window {
  * @weight_scale: CONV: [out_c], of the weights
  * @scale: CONV: [out_c], of the accumulators, s_x * s_w / s_y
  * @scale_in: per input; see struct fluidnpu_hw_layer
+ * @add_fixed: ADD; see struct fluidnpu_hw_layer
  * @real_min, @real_max: clamp before the output's quantization is known
  * @macs: multiplications of one sample
  * @depth: longest path from the input, in layers
@@ -77,6 +78,7 @@ struct npucc_layer {
 	float *weight_scale;
 	float *scale;
 	float scale_in[2];
+	float add_fixed;
 	float real_min, real_max;
 	int clamp_min, clamp_max;
 	uint64_t macs;

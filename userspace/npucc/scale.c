@@ -8,7 +8,7 @@
  * order (tools/models/ARITHMETIC.md):
  *
  *	Conv, Gemm	(s_x * s_w) / s_y	QLinearConv, QGemm
- *	Add		s_a / s_y, s_b / s_y	QLinearAdd
+ *	Add		s_a / s_y, s_b / s_y	QLinearAdd, zero points in one constant
  *	averages	s_x / (s_y * window)	QLinearGlobalAveragePool
  */
 #include <math.h>
@@ -67,6 +67,9 @@ bool npucc_finish_layer(struct npucc_lowering *l, const struct npucc_node *node,
 			if (!check_scale(l, node, layer->scale_in[i]))
 				return false;
 		}
+		layer->add_fixed = (float)out->zero_point -
+				   fmaf((float)layer->in[0]->zero_point, layer->scale_in[0],
+					layer->scale_in[1] * (float)layer->in[1]->zero_point);
 		return true;
 	case FLUIDNPU_LAYER_AVGPOOL:
 		window = (float)(layer->window.kernel_h * layer->window.kernel_w);
