@@ -71,7 +71,7 @@ static bool solve_axis(struct npucc_lowering *l, const struct npucc_node *node, 
 	if (ceil_mode && (total - span) % a->stride) {
 		int64_t more = a->stride - (total - span) % a->stride;
 
-		if (total - a->pad_end + more - span < a->in + a->pad_begin) {
+		if (total + more - span < a->in + a->pad_begin) {
 			a->pad_end += more;
 			total += more;
 		}
