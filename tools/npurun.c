@@ -17,11 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "input.h"
-#include "npurun_report.h"
-#include "npy_out.h"
-#include "progress.h"
+#include "common/cli.h"
+#include "common/input.h"
+#include "common/npurun_report.h"
+#include "common/npy_out.h"
+#include "common/progress.h"
 
 #define RESULTS_AT_ONCE		64
 #define FEW_SAMPLES		10	/* so many get a line each instead of a table */

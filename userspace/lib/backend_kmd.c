@@ -20,7 +20,7 @@
 #include "error.h"
 #include "kmd.h"
 
-#define EMU_HINT "or run without it on the emulated NPU (--backend emu)"
+#define EMU_HINT "or use the emulated one (--backend emu)"
 
 static int device_fd(const struct fnpu_device *device)
 {

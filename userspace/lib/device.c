@@ -6,7 +6,7 @@
 #include "backend.h"
 #include "error.h"
 
-#define FNPU_VERSION	"0.1.0"
+#define FNPU_VERSION	"1.0.0"
 
 static const struct fnpu_backend_ops *const backends[] = {
 	&fnpu_backend_kmd,	/* the default */
