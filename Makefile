@@ -172,10 +172,15 @@ $(OUT)/bin/npucc: $(call obj,$(npucc_src)) $(OUT)/obj/gen/onnx.pb-c.o $(LIB).a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS_NPUCC)
 
-$(OUT)/bin/%: $(OUT)/obj/tools/%.o $(call obj,$(common_src)) $(LIB).a
-	$(call msg,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS_LIB) $(LIBS_TOOLS)
+# A tool is tools/NAME.c and what belongs to it, tools/NAME_*.c.
+define tool
+$(OUT)/bin/$(1): $$(call obj,$$(wildcard tools/$(1).c tools/$(1)_*.c) $$(common_src)) $$(LIB).a
+	$$(call msg,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(SANITIZE) -o $$@ $$^ $$(LIBS_LIB) $$(LIBS_TOOLS)
+endef
+$(eval $(call tool,npurun))
+$(eval $(call tool,npustat))
 
 $(OUT)/models/%.fnpu: tools/models/%.onnx $(OUT)/bin/npucc
 	$(call msg,NPUCC,$@)
