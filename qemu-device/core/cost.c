@@ -130,7 +130,7 @@ void fnpu_cost_pass(const struct fluidnpu_hw_geometry *g,
 		    const struct fluidnpu_hw_policy *p, struct fnpu_cost *sum)
 {
 	struct fnpu_cost c = { 0 };
-	uint64_t bytes;
+	uint64_t bytes, busy;
 
 	for (unsigned int i = 0; i < count; i++) {
 		if (layers[i].op == FLUIDNPU_LAYER_CONV)
@@ -142,15 +142,20 @@ void fnpu_cost_pass(const struct fluidnpu_hw_geometry *g,
 
 	bytes = add(c.weight_bytes, add(c.act_read_bytes, c.act_write_bytes));
 	c.dram_cycles = ceil_div(mul(bytes, 1024), g->dram_bytes_per_kcycle);
-	c.cycles = max(c.compute_cycles, max(c.vector_cycles, c.dram_cycles));
-	c.cycles = add(c.cycles, g->layer_overhead_cycles);
+	busy = max(c.compute_cycles, c.vector_cycles);
+	c.cycles = add(max(busy, c.dram_cycles), g->layer_overhead_cycles);
 	if (c.cycles > MAX_CYCLES)
 		c.cycles = MAX_CYCLES;
+	if (c.dram_cycles > busy)
+		c.stall_cycles = c.dram_cycles - busy;
+	if (c.stall_cycles > c.cycles)
+		c.stall_cycles = c.cycles;
 
 	sum->cycles = add(sum->cycles, c.cycles);
 	sum->compute_cycles = add(sum->compute_cycles, c.compute_cycles);
 	sum->vector_cycles = add(sum->vector_cycles, c.vector_cycles);
 	sum->dram_cycles = add(sum->dram_cycles, c.dram_cycles);
+	sum->stall_cycles = add(sum->stall_cycles, c.stall_cycles);
 	sum->useful_macs = add(sum->useful_macs, c.useful_macs);
 	sum->weight_bytes = add(sum->weight_bytes, c.weight_bytes);
 	sum->act_read_bytes = add(sum->act_read_bytes, c.act_read_bytes);

@@ -319,8 +319,7 @@ static void count_group(struct fnpu_dev *dev, const struct fnpu_job *job, uint64
 	uint64_t *cnt = dev->counters;
 
 	cnt[FLUIDNPU_CNT_BUSY_CYCLES] += cycles;
-	if (c->dram_cycles > c->compute_cycles)
-		cnt[FLUIDNPU_CNT_STALL_CYCLES] += c->dram_cycles - c->compute_cycles;
+	cnt[FLUIDNPU_CNT_STALL_CYCLES] += c->stall_cycles;
 	cnt[FLUIDNPU_CNT_USEFUL_MACS] += c->useful_macs;
 	cnt[FLUIDNPU_CNT_OFFERED_MACS] += cycles * g->tile_depth * g->tile_cols;
 	cnt[FLUIDNPU_CNT_DRAM_READ_BYTES] += c->weight_bytes + c->act_read_bytes;

@@ -21,7 +21,8 @@
  * @cycles: device time
  * @compute_cycles: of the matrix engine, row tiles padded
  * @vector_cycles: of the vector unit, hidden under the matrix engine
- * @dram_cycles: of the DRAM, hidden likewise; what sticks out is stall
+ * @dram_cycles: of the DRAM, hidden likewise
+ * @stall_cycles: what of @dram_cycles sticks out from under both
  * @useful_macs: multiplications the layer needs
  * @weight_bytes: read from DRAM
  * @act_read_bytes, @act_write_bytes: activations from and to DRAM
@@ -31,6 +32,7 @@ struct fnpu_cost {
 	uint64_t compute_cycles;
 	uint64_t vector_cycles;
 	uint64_t dram_cycles;
+	uint64_t stall_cycles;
 	uint64_t useful_macs;
 	uint64_t weight_bytes;
 	uint64_t act_read_bytes;
