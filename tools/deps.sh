@@ -22,7 +22,7 @@ BUILD=(
 	libprotobuf-c-dev protobuf-c-compiler libonnx-dev zlib1g-dev libpng-dev
 	libcmocka-dev dataset-fashion-mnist
 	# the kernel module, and the debug kernel
-	flex bison bc libelf-dev libssl-dev xz-utils
+	flex bison bc libelf-dev libssl-dev pahole xz-utils
 	# QEMU
 	ninja-build libglib2.0-dev libattr1-dev dpkg-dev python3 python3-venv
 	"${RUN[@]}"

@@ -112,9 +112,9 @@ add_base() {
 
 # add_libraries: what the dynamic loader would load for all queued ELF files.
 add_libraries() {
-	local lib dst
+	local libs lib dst
 
-	((${#elf_files[@]})) || return 0
+	libs=$(libraries_of "${elf_files[@]}") || die "a program lacks a library"
 	while read -r lib; do
 		dst=$lib
 		case $lib in
@@ -122,7 +122,7 @@ add_libraries() {
 		*) dst=/usr/lib/x86_64-linux-gnu/${lib##*/} ;;
 		esac
 		[[ -e $root$dst ]] || install -D -m 755 "$lib" "$root$dst"
-	done < <(libraries_of "${elf_files[@]}")
+	done <<<"$libs"
 }
 
 libraries_of() {
@@ -132,7 +132,7 @@ libraries_of() {
 	text=$(ldd "$@" 2>/dev/null) || :
 	if grep -q 'not found' <<<"$text"; then
 		grep 'not found' <<<"$text" >&2
-		kill "$$"
+		return 1
 	fi
 	sed -n 's|.*=> \(/[^ ]*\) (0x.*|\1|p; s|^[[:space:]]*\(/[^ ]*\) (0x.*|\1|p' \
 		<<<"$text" | sort -u
@@ -201,6 +201,7 @@ add_modules() {
 	done
 	: >"$root/etc/modules-load"
 	for file in "${modules[@]}"; do
+		[[ -f $file ]] || die "no module '$file'"
 		name_of_module "$file"
 		ours[$REPLY]=1
 		echo "$REPLY" >>"$root/etc/modules-load"
