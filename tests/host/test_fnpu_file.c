@@ -223,7 +223,7 @@ static void names_what_is_wrong(void **state)
 
 static void writes_whole_files_only(void **state)
 {
-	char dir[] = "/tmp/fnpu_file.XXXXXX", path[64], text[256];
+	char dir[] = "/tmp/fnpu_file.XXXXXX", path[64], fifo[64], text[256];
 	struct fnpu_file_part empty = { FNPU_SECTION_META, "", 0 };
 	struct fnpu_file *file;
 	struct stat st;
@@ -242,6 +242,15 @@ static void writes_whole_files_only(void **state)
 	fnpu_file_free(file);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(unlink(path), 0);
+
+	/* renaming over a device or a pipe would destroy it */
+	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(fnpu_file_write(fifo, parts, 3, error, sizeof(error)), -EINVAL);
+	assert_non_null(strstr(error, "not a regular file"));
+	assert_int_equal(stat(fifo, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	assert_int_equal(unlink(fifo), 0);
 	assert_int_equal(rmdir(dir), 0);
 
 	snprintf(text, sizeof(text), "%s: ", path);

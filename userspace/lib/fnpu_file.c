@@ -408,10 +408,14 @@ int fnpu_file_write(const char *path, const struct fnpu_file_part *parts, unsign
 {
 	struct report r = { error, error_bytes };
 	char tmp[PATH_MAX];
+	struct stat st;
 	void *data;
 	size_t bytes;
 	int fd, ret;
 
+	/* the rename would replace /dev/null just as well */
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+		return fail(&r, -EINVAL, "cannot write %s: not a regular file", path);
 	if (snprintf(tmp, sizeof(tmp), "%s.%ld.tmp", path, (long)getpid()) >= (int)sizeof(tmp))
 		return fail(&r, -ENAMETOOLONG, "cannot write %s: name too long", path);
 	ret = fnpu_file_build(parts, num, &data, &bytes, error, error_bytes);

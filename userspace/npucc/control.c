@@ -3,8 +3,8 @@
  * The control block: for every group of layers and every live batch b, the
  * layout <B_R, B_P, k> that takes the fewest cycles on this NPU.
  *
- * A live batch may be worth splitting (17 rows of samples do not fill two tiles
- * of 16), so the search is a shortest path over batch sizes:
+ * A live batch may be worth splitting (what does not fit the activation SRAM in one
+ * pass may fit in two), so the search is a shortest path over batch sizes:
  *
  *	T(b) = min over n <= b of cost(n) + T(b - n)
  *	cost(n) = min over k and b_p of fnpu_cost_pass(n, ceil(n / b_p), b_p, k)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "program.h"
 
@@ -100,52 +101,68 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct np
 	return -1;
 }
 
+static void *read_file(FILE *file, size_t *bytes, struct npucc_error *error)
+{
+	struct stat st;
+	void *data;
+
+	if (fstat(fileno(file), &st) || !S_ISREG(st.st_mode)) {
+		npucc_fail(error, "not a regular file");
+		return NULL;
+	}
+	if ((uint64_t)st.st_size > NPUCC_MAX_MODEL_BYTES) {
+		npucc_fail(error, "%lld bytes, at most %llu are possible", (long long)st.st_size,
+			   NPUCC_MAX_MODEL_BYTES);
+		return NULL;
+	}
+	*bytes = (size_t)st.st_size;
+	data = malloc(*bytes + 1);
+	if (!data) {
+		npucc_fail(error, "out of memory for %zu bytes", *bytes);
+		return NULL;
+	}
+	if (fread(data, 1, *bytes, file) != *bytes) {
+		npucc_fail(error, "cannot read all of it");
+		free(data);
+		return NULL;
+	}
+	return data;
+}
+
 static void *read_model(const char *path, size_t *bytes, struct npucc_error *error)
 {
 	FILE *file = fopen(path, "rb");
-	uint8_t *data = NULL;
-	long size;
+	void *data;
 
 	if (!file) {
 		npucc_fail(error, "%s", strerror(errno));
 		return NULL;
 	}
-	if (fseek(file, 0, SEEK_END) || (size = ftell(file)) < 0 || fseek(file, 0, SEEK_SET)) {
-		npucc_fail(error, "not a regular file");
-		goto out;
-	}
-	if ((unsigned long)size > NPUCC_MAX_MODEL_BYTES) {
-		npucc_fail(error, "%ld bytes, at most %llu are possible", size,
-			   NPUCC_MAX_MODEL_BYTES);
-		goto out;
-	}
-	data = malloc((size_t)size + 1);
-	if (!data) {
-		npucc_fail(error, "out of memory for %ld bytes", size);
-	} else if (fread(data, 1, (size_t)size, file) != (size_t)size) {
-		npucc_fail(error, "cannot read: %s", strerror(errno));
-		free(data);
-		data = NULL;
-	}
-	*bytes = (size_t)size;
-out:
+	data = read_file(file, bytes, error);
 	fclose(file);
 	return data;
 }
 
-static bool run(const struct arguments *a, struct npucc_error *error)
+static bool run(const struct arguments *a)
 {
+	struct npucc_error error = { "" };
 	struct npucc_arena arena = { NULL };
 	struct npucc_program *program = NULL;
 	size_t bytes;
-	void *data = read_model(a->model, &bytes, error);
+	void *data = read_model(a->model, &bytes, &error);
 	bool ok;
 
 	if (data)
-		program = npucc_compile(&arena, data, bytes, &a->options, error);
+		program = npucc_compile(&arena, data, bytes, &a->options, &error);
 	ok = program != NULL;
-	if (ok && a->output)
-		ok = npucc_save(program, a->output, error);
+	/* npucc_save() names its file in its messages, the compiler does not know of files */
+	if (!ok)
+		fprintf(stderr, "npucc: %s: %s\n", a->model, error.text);
+	if (ok && a->output) {
+		ok = npucc_save(program, a->output, &error);
+		if (!ok)
+			fprintf(stderr, "npucc: %s\n", error.text);
+	}
 	if (ok && a->report)
 		npucc_report(program, stdout);
 	npucc_arena_free(&arena);
@@ -161,11 +178,10 @@ int main(int argc, char **argv)
 
 	fnpu_config_default(&a.options.config);
 	status = parse_arguments(argc, argv, &a, &error);
-	if (status < 0)
-		status = run(&a, &error) ? 0 : 1;
 	if (error.text[0])
-		fprintf(stderr, "npucc: %s%s%s\n", a.model ? a.model : "", a.model ? ": " : "",
-			error.text);
+		fprintf(stderr, "npucc: %s\n", error.text);
+	if (status < 0)
+		status = run(&a) ? 0 : 1;
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("npucc: standard output");
 		status = 1;

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: MIT
+/*
+ * npucc: what it refuses. Each unsupported or broken model ends in one message that
+ * names node and reason; damaged files never crash it (run this under ASan).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "npucc_fixture.h"
+
+static void errors_name_node_and_reason(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+	Onnx__NodeProto *n;
+
+	fx_build_good(f);
+	fx_node_of(f, "conv.f")->op_type = (char *)"ConvTranspose";
+	fx_expect_error(f, "node 'conv.f.node' (ConvTranspose): this operator is not supported; supported are Add");
+
+	fx_build_good(f);
+	om_attr_int(m, fx_node_of(f, "conv.f"), "blur", 1);
+	fx_expect_error(f, "node 'conv.f.node' (Conv): attribute 'blur' is not supported");
+
+	fx_build_good(f);
+	om_attr_int(m, fx_node_of(f, "conv.f"), "group", 3);
+	fx_expect_error(f, "group 3 does not divide 4 input and 4 output channels");
+
+	fx_build_good(f);
+	om_attr_float(m, fx_node_of(f, "out.f"), "alpha", 2.0f);
+	fx_expect_error(f, "alpha 2, beta 1, transA 0: only 1, 1, 0 are supported");
+
+	fx_build_good(f);
+	om_attr_float(m, fx_node_of(f, "conv.f"), "group", 1.0f);
+	fx_expect_error(f, "attribute 'group' has the wrong type");
+
+	fx_build_good(f);
+	fx_node_of(f, "conv.f")->input[0] = (char *)"x";
+	fx_expect_error(f, "input 'x' is the float input of the network; put QuantizeLinear");
+
+	fx_build_good(f);
+	fx_node_of(f, "conv.f")->input[0] = (char *)"in.q";
+	fx_expect_error(f, "input 'in.q' holds quantized codes");
+
+	fx_build_good(f);
+	fx_node_of(f, "out.gap.f")->input[0] = (char *)"conv.f";
+	fx_expect_error(f, "input 'conv.f' is a float result that is not quantized");
+
+	fx_build_good(f);
+	om_node(m, "Softmax", "out", "prob");
+	fx_expect_error(f, "node 'prob.node' (Softmax): the exit head computes the softmax itself");
+
+	fx_build_good(f);
+	n = fx_node_of(f, "conv.f");
+	n->domain = (char *)"com.example";
+	fx_expect_error(f, "operators of domain 'com.example' are not supported");
+}
+
+static void errors_in_quantization(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+
+	fx_build_good(f);
+	om_scalar_f32(m, "other", 0.3f);
+	fx_node_of(f, "in")->input[1] = (char *)"other";
+	fx_expect_error(f, "scale and zero point differ from those that 'in.q' was quantized with");
+
+	fx_build_good(f);
+	memset(fx_tensor_of(f, "conv.scale")->raw_data.data, 0, 4);
+	fx_expect_error(f, "scale is 0, must be a positive normal number");
+
+	fx_build_good(f);
+	om_const(m, "z16", ONNX__TENSOR_PROTO__DATA_TYPE__INT16, (const int64_t[]){ -1 }, "\0\0\0\0");
+	fx_node_of(f, "in.q")->input[2] = (char *)"z16";
+	fx_expect_error(f, "quantization to int16 is not supported, only int8 and uint8");
+
+	fx_build_good(f);
+	om_const(m, "perchannel", ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, (const int64_t[]){ 4, -1 },
+		 (const float[]){ 1, 1, 1, 1 });
+	fx_node_of(f, "in.q")->input[1] = (char *)"perchannel";
+	fx_expect_error(f, "activations quantized per channel are not supported");
+
+	fx_build_good(f);
+	om_quantize(m, "again", "conv", 0.7f, 1);
+	fx_expect_error(f, "requantization without an operator between is not supported");
+
+	fx_build_good(f);
+	fx_node_of(f, "conv.w")->attribute[0]->i = 1;
+	fx_expect_error(f, "weights must be quantized per tensor or per output channel");
+
+	fx_build_good(f);
+	om_const(m, "wz", ONNX__TENSOR_PROTO__DATA_TYPE__INT8, (const int64_t[]){ 4, -1 }, "\0\0\1\0");
+	fx_node_of(f, "conv.w")->input = (char *[]){ (char *)"conv.w.codes", (char *)"conv.w.scale",
+						  (char *)"wz" };
+	fx_node_of(f, "conv.w")->n_input = 3;
+	fx_expect_error(f, "only symmetric weights");
+
+	fx_build_good(f);
+	om_node(m, "Relu", "conv.f", "twice");
+	fx_expect_error(f, "float result 'conv.f' is read 2 times; quantize it first");
+
+	fx_build_good(f);
+	om_const(m, "bias", ONNX__TENSOR_PROTO__DATA_TYPE__INT32, (const int64_t[]){ 4, -1 }, NULL);
+	om_scalar_f32(m, "bias.scale", 1.0f);
+	om_node(m, "DequantizeLinear", "bias,bias.scale", "bias.f");
+	fx_node_of(f, "conv.f")->input = (char *[]){ (char *)"in", (char *)"conv.w", (char *)"bias.f" };
+	fx_node_of(f, "conv.f")->n_input = 3;
+	fx_expect_error(f, "bias scale of channel 0 is 1, must be input scale times weight scale, 0.001");
+}
+
+static void errors_in_shapes(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+
+	fx_build_good(f);
+	om_attr_ints(m, fx_node_of(f, "conv.f"), "dilations", 2, (const int64_t[]){ 5, 5 });
+	fx_expect_error(f, "a window of 11 does not fit an input of 8 with padding");
+
+	fx_build_good(f);
+	om_attr_ints(m, fx_node_of(f, "conv.f"), "kernel_shape", 1, (const int64_t[]){ 3 });
+	fx_expect_error(f, "attribute 'kernel_shape' has 1 values instead of 2: only 2-D operators");
+
+	fx_build_good(f);
+	fx_node_of(f, "conv.f")->attribute[0]->ints[0] = -2;
+	fx_expect_error(f, "kernel, stride, dilation or padding out of range");
+
+	fx_build_good(f);
+	fx_node_of(f, "conv.f")->attribute[1]->ints[0] = INT64_MAX;
+	fx_expect_error(f, "kernel, stride, dilation or padding out of range");
+
+	fx_build_good(f);
+	fx_node_of(f, "out.f")->input[0] = (char *)"conv";
+	fx_expect_error(f, "node 'out.f.node' (Gemm): its input has rank 4; put a Flatten before it");
+
+	fx_build_good(f);
+	om_output(m, "conv");
+	fx_expect_error(f, "output 'conv' is 4 channels of 6 x 6, must be logits of shape [N, classes]");
+
+	fx_build_good(f);
+	om_output(m, "out.f");
+	fx_expect_error(f, "must be a DequantizeLinear of int8 logits");
+
+	fx_build_good(f);
+	m->outputs[0]->name = (char *)"nothing";
+	fx_expect_error(f, "graph output 'nothing' is not computed by any node");
+
+	fx_build_good(f);
+	om_node(m, "Add", "conv,in", "sum.f");
+	fx_node_of(f, "conv.w")->input[0] = (char *)"out.w.codes";
+	fx_expect_error(f, "weights 'conv.w' have rank 2, supported is 4");
+
+	fx_build_good(f);
+	m->inputs[0]->type->tensor_type->shape->dim[2]->dim_value = 70000;
+	fx_expect_error(f, "input 'x': dimension 2 must be a number from 1 to 65535");
+
+	fx_build_good(f);
+	m->inputs[0]->type->tensor_type->shape->dim[0] =
+		m->inputs[0]->type->tensor_type->shape->dim[1];
+	fx_expect_error(f, "fixed batch of 4; export it with a symbolic batch or 1");
+}
+
+static void errors_in_the_graph(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+
+	fx_build_three_exits(f);
+	m->outputs[0]->name = (char *)"exit1";
+	m->outputs[1]->name = (char *)"exit0";
+	fx_expect_error(f, "exit 'exit1' lies deeper than exit 'exit0' but comes before it");
+
+	fx_build_three_exits(f);
+	m->outputs[1]->name = (char *)"exit2";
+	m->outputs[2]->name = (char *)"exit1";
+	fx_expect_error(f, "exit 'exit2' lies deeper than exit 'exit1' but comes before it");
+
+	fx_build_three_exits(f);
+	m->model.n_metadata_props = 0;
+	fx_expect_error(f, "0 thresholds for 3 exits");
+
+	fx_build_good(f);
+	om_meta(m, "fluidnpu.exit.criterion", "mood");
+	fx_expect_error(f, "fluidnpu.exit.criterion is 'mood'");
+
+	fx_build_good(f);
+	om_meta(m, "fluidnpu.labels", "one,two,three");
+	fx_expect_error(f, "fluidnpu.labels has 3 names, exit 'out' has 2 classes");
+
+	fx_build_good(f);
+	fx_node_of(f, "in.q")->input[0] = (char *)"conv";
+	fx_expect_error(f, "the graph has a cycle");
+
+	fx_build_good(f);
+	fx_node_of(f, "conv.f")->input[1] = (char *)"lost";
+	fx_expect_error(f, "its input 'lost' is neither produced by a node nor an initializer");
+
+	fx_build_good(f);
+	fx_node_of(f, "conv.f")->output[0] = (char *)"in";
+	fx_expect_error(f, "its output 'in' is defined twice");
+
+	fx_build_good(f);
+	m->opset.version = 9;
+	fx_expect_error(f, "opset 9 is not supported, 10 or later is");
+
+	fx_build_good(f);
+	m->model.graph = NULL;
+	fx_expect_error(f, "it has no graph");
+}
+
+static void errors_in_tensors(void **state)
+{
+	struct fx *f = *state;
+	Onnx__TensorProto *t;
+
+	fx_build_good(f);
+	fx_tensor_of(f, "conv.w.codes")->raw_data.len = 143;
+	fx_expect_error(f, "tensor 'conv.w.codes': 143 bytes of data, its shape and type int8 need 144");
+
+	fx_build_good(f);
+	fx_tensor_of(f, "conv.w.codes")->dims[1] = -4;
+	fx_expect_error(f, "tensor 'conv.w.codes': dimension 1 is -4");
+
+	fx_build_good(f);
+	t = fx_tensor_of(f, "conv.w.codes");
+	t->dims[0] = t->dims[1] = t->dims[2] = 1ll << 40;
+	fx_expect_error(f, "tensor 'conv.w.codes': more than 1073741824 elements");
+
+	fx_build_good(f);
+	t = fx_tensor_of(f, "conv.w.codes");
+	t->has_raw_data = 0;
+	fx_expect_error(f, "its int8 data do not have the 144 elements of its shape");
+
+	fx_build_good(f);
+	t = fx_tensor_of(f, "conv.w.codes");
+	t->has_data_location = 1;
+	t->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+	fx_expect_error(f, "data in an external file is not supported");
+
+	fx_build_good(f);
+	fx_tensor_of(f, "conv.w.codes")->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16;
+	fx_expect_error(f, "must be a DequantizeLinear of a constant int8 or uint8 tensor");
+}
+
+static void geometry_is_checked(void **state)
+{
+	static const struct {
+		const char *text, *message;
+	} cases[] = {
+		{ "tile_rowz=4", "unknown property 'tile_rowz'" },
+		{ "tile_rows", "'tile_rows' needs a number" },
+		{ "tile_rows=-4", "'tile_rows' needs a number" },
+		{ "tile_rows=4x", "value of 'tile_rows' is no number" },
+		{ "tile_rows=99999999999", "value of 'tile_rows' is no number" },
+		{ "max_stack=3", "max_stack must be a power of two" },
+		{ "max_batch=17", "max_batch" },
+	};
+	struct fx *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		f->error.text[0] = '\0';
+		fnpu_config_default(&f->options.config);
+		assert_false(npucc_geometry_set(&f->options.config, cases[i].text, &f->error));
+		if (!strstr(f->error.text, cases[i].message))
+			fail_msg("'%s': '%s'", cases[i].text, f->error.text);
+	}
+	fnpu_config_default(&f->options.config);
+	assert_true(npucc_geometry_set(&f->options.config, "max_batch=3,clock_hz=1000000000", &f->error));
+	fx_build_three_exits(f);
+	assert_int_equal(fx_compile(f)->max_batch, 3);
+	assert_int_equal(f->options.config.clock_hz, 1000000000);
+}
+
+/* Compiles a copy in its own block, so that ASan sees every read beyond it. */
+static void compile_bytes(struct fx *f, const uint8_t *data, size_t bytes)
+{
+	struct npucc_arena arena = { NULL };
+	struct npucc_error error = { "" };
+	uint8_t *copy = malloc(bytes + !bytes);
+
+	memcpy(copy, data, bytes);
+	if (!npucc_compile(&arena, copy, bytes, &f->options, &error))
+		assert_int_not_equal(error.text[0], '\0');
+	free(copy);
+	npucc_arena_free(&arena);
+}
+
+static void truncated_models_are_errors(void **state)
+{
+	struct fx *f = *state;
+	size_t bytes, cut;
+	uint8_t *data;
+
+	fx_build_good(f);
+	data = om_pack(&f->m, &bytes);
+	for (cut = 0; cut < bytes; cut++)
+		compile_bytes(f, data, cut);
+}
+
+static void mutated_models_do_not_crash(void **state)
+{
+	struct fx *f = *state;
+	unsigned int seed = 7, round, i;
+	size_t bytes;
+	uint8_t *data, *copy;
+
+	fx_build_three_exits(f);
+	data = om_pack(&f->m, &bytes);
+	copy = npucc_alloc(&f->arena, bytes, 1);
+	for (round = 0; round < 4000; round++) {
+		memcpy(copy, data, bytes);
+		for (i = 0; i <= round % 4; i++) {
+			seed = seed * 1103515245 + 12345;
+			copy[(seed >> 8) % bytes] ^= (uint8_t)(1u << (seed >> 4) % 8);
+		}
+		compile_bytes(f, copy, bytes);
+	}
+}
+
+/* Graphs in attributes in nodes in graphs ... must not exhaust the stack. */
+static void deep_nesting_is_an_error(void **state)
+{
+	enum { LEVELS = 20000, KEY_GRAPH = 7 << 3 | 2, KEY_NODE = 1 << 3 | 2, KEY_ATTRIBUTE = 5 << 3 | 2,
+	       KEY_SUBGRAPH = 6 << 3 | 2 };
+	static const uint8_t keys[] = { KEY_NODE, KEY_ATTRIBUTE, KEY_SUBGRAPH };
+	struct fx *f = *state;
+	uint8_t *data = npucc_alloc(&f->arena, LEVELS + 1, 5), *at = data + (LEVELS + 1) * 5;
+	struct npucc_error error = { "" };
+	unsigned int i, len;
+
+	/* from the inside out: each level is a key and a length of up to four bytes */
+	for (i = 0; i < LEVELS; i++) {
+		len = (unsigned int)(data + (LEVELS + 1) * 5 - at);
+		at -= 4;
+		at[0] = (uint8_t)(len | 0x80);
+		at[1] = (uint8_t)(len >> 7 | 0x80);
+		at[2] = (uint8_t)(len >> 14 | 0x80);
+		at[3] = (uint8_t)(len >> 21);
+		*--at = i == LEVELS - 1 ? KEY_GRAPH : keys[(LEVELS - 2 - i) % 3];
+	}
+	len = (unsigned int)(data + (LEVELS + 1) * 5 - at);
+	assert_null(npucc_compile(&f->arena, at, len, &f->options, &error));
+	assert_non_null(strstr(error.text, "nested deeper than"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(errors_name_node_and_reason),
+		TEST(errors_in_quantization),
+		TEST(errors_in_shapes),
+		TEST(errors_in_the_graph),
+		TEST(errors_in_tensors),
+		TEST(geometry_is_checked),
+		TEST(truncated_models_are_errors),
+		TEST(mutated_models_do_not_crash),
+		TEST(deep_nesting_is_an_error),
+	};
+
+	return cmocka_run_group_tests_name("npucc_errors", tests, NULL, NULL);
+}
