@@ -161,7 +161,10 @@ static struct attribute *fluidnpu_attrs[] = {
 	&dev_attr_npu_index.attr,
 	NULL,
 };
-ATTRIBUTE_GROUPS(fluidnpu);
+
+static const struct attribute_group fluidnpu_group = {
+	.attrs = fluidnpu_attrs,
+};
 
 static int fluidnpu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
@@ -172,6 +175,14 @@ static int fluidnpu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *
 	if (IS_ERR(fdev))
 		return PTR_ERR(fdev);
 	pci_set_drvdata(pdev, fdev);
+
+	/*
+	 * The udev rule reads npu_index when the node appears; pci_driver.dev_groups
+	 * would come only after probe.
+	 */
+	ret = devm_device_add_group(&pdev->dev, &fluidnpu_group);
+	if (ret)
+		return ret;
 
 	/* For fluidnpu_device.users; dropped when remove() and the last user have gone. */
 	drm_dev_get(&fdev->drm);
@@ -209,7 +220,6 @@ static struct pci_driver fluidnpu_pci_driver = {
 	.id_table = fluidnpu_pci_ids,
 	.probe = fluidnpu_pci_probe,
 	.remove = fluidnpu_pci_remove,
-	.dev_groups = fluidnpu_groups,
 };
 
 static int __init fluidnpu_init(void)
