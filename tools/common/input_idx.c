@@ -55,8 +55,10 @@ static int expect_end(const struct idx *idx)
 {
 	uint8_t byte;
 	int n = gzread(idx->gz, &byte, 1);
+	int err;
 
-	if (n < 0)
+	gzerror(idx->gz, &err);		/* a missing end gives no byte, but an error */
+	if (n < 0 || err != Z_OK)
 		return broken(idx);
 	if (n)
 		return fnpu_fail(idx->error, -EBADMSG, "%s has more data than its header says",
