@@ -3,9 +3,14 @@
  * Where each tensor lies in a sample's state.
  *
  * A tensor occupies its bytes from the layer that writes it to the last that reads it;
- * tensors whose lifetimes do not meet may share bytes. Between any two layers
+ * tensors whose lifetimes do not meet may share bytes. Between any two groups
  * the state therefore holds all that later layers need, which is what makes a
- * sample resumable from every boundary.
+ * sample resumable from every boundary. What a group reads stays until the group's
+ * end, so that one that was cut short by an abort or a reset can run again.
+ *
+ * An Add writes over the result of the layer that it is fused with: it works element
+ * by element, and nobody else reads that. In a residual network this takes a third
+ * off the peak.
  *
  * Placement is greedy by size: the largest tensor first, each as low as it
  * fits. That is within a few per cent of optimal for networks, whose peak is
@@ -17,6 +22,13 @@
 
 #include "program.h"
 
+/* Bytes of the state that one tensor occupies, or several that Adds hand on in place. */
+struct place {
+	uint64_t bytes;
+	unsigned int first, last;	/* positions in the schedule */
+	uint64_t offset;
+};
+
 static uint64_t aligned_bytes(const struct npucc_tensor *t)
 {
 	return (npucc_tensor_bytes(t) + NPUCC_ALIGN_BYTES - 1) & ~(uint64_t)(NPUCC_ALIGN_BYTES - 1);
@@ -24,75 +36,111 @@ static uint64_t aligned_bytes(const struct npucc_tensor *t)
 
 static int larger_first(const void *a, const void *b)
 {
-	const struct npucc_tensor *x = *(struct npucc_tensor *const *)a;
-	const struct npucc_tensor *y = *(struct npucc_tensor *const *)b;
+	const struct place *x = *(struct place *const *)a;
+	const struct place *y = *(struct place *const *)b;
 
-	if (npucc_tensor_bytes(x) != npucc_tensor_bytes(y))
-		return npucc_tensor_bytes(x) > npucc_tensor_bytes(y) ? -1 : 1;
+	if (x->bytes != y->bytes)
+		return x->bytes > y->bytes ? -1 : 1;
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-static bool lifetimes_meet(const struct npucc_tensor *a, const struct npucc_tensor *b)
+static unsigned int group_first(const struct npucc_network *net, unsigned int i)
+{
+	while (net->layers[i]->fused)
+		i--;
+	return i;
+}
+
+static unsigned int group_last(const struct npucc_network *net, unsigned int i)
+{
+	while (i + 1 < net->num_layers && net->layers[i + 1]->fused)
+		i++;
+	return i;
+}
+
+/* Until when @t must stay as it is. */
+static unsigned int needed_until(const struct npucc_network *net, const struct npucc_tensor *t)
+{
+	if (t->first >= group_first(net, t->last))
+		return t->last;
+	return group_last(net, t->last);
+}
+
+/*
+ * The place of each layer's output, at its position in @of; new ones are listed in
+ * @list. Returns their number.
+ */
+static unsigned int assign_places(struct npucc_arena *arena, const struct npucc_network *net,
+				  struct place **of, struct place **list)
+{
+	unsigned int num = 0, i;
+
+	for (i = 0; i < net->num_layers; i++) {
+		const struct npucc_layer *l = net->layers[i];
+
+		if (!l->out)
+			continue;
+		if (l->op == FLUIDNPU_LAYER_ADD && l->fused) {
+			of[i] = of[i - 1];
+		} else {
+			of[i] = list[num++] = npucc_alloc(arena, 1, sizeof(**list));
+			of[i]->bytes = aligned_bytes(l->out);
+			of[i]->first = i;
+		}
+		of[i]->last = needed_until(net, l->out);
+	}
+	return num;
+}
+
+static bool lifetimes_meet(const struct place *a, const struct place *b)
 {
 	return a->first <= b->last && b->first <= a->last;
 }
 
-/* @placed is sorted by offset; returns the end of @t's place. */
-static uint64_t place(struct npucc_tensor *t, struct npucc_tensor **placed, unsigned int num)
+/* Finds the lowest room for @p beside the @num in @placed, which is sorted by offset. */
+static void settle(struct place *p, struct place **placed, unsigned int num)
 {
-	uint64_t at = 0;
 	unsigned int i;
 
 	for (i = 0; i < num; i++) {
-		const struct npucc_tensor *p = placed[i];
+		const struct place *other = placed[i];
 
-		if (!lifetimes_meet(t, p))
+		if (!lifetimes_meet(p, other))
 			continue;
-		if (at + aligned_bytes(t) <= p->offset)
+		if (p->offset + p->bytes <= other->offset)
 			break;
-		if (at < p->offset + aligned_bytes(p))
-			at = p->offset + aligned_bytes(p);
+		if (p->offset < other->offset + other->bytes)
+			p->offset = other->offset + other->bytes;
 	}
-	t->offset = (uint32_t)at;
-	for (i = num; i && placed[i - 1]->offset > at; i--)
+	for (i = num; i && placed[i - 1]->offset > p->offset; i--)
 		placed[i] = placed[i - 1];
-	placed[i] = t;
-	return at + aligned_bytes(t);
-}
-
-static void set_live_bytes(struct npucc_network *net)
-{
-	unsigned int i, p;
-
-	for (i = 0; i < net->num_layers; i++) {
-		const struct npucc_tensor *t = net->layers[i]->out;
-
-		for (p = t ? t->first : 1; t && p <= t->last; p++)
-			net->layers[p]->live_bytes += (uint32_t)aligned_bytes(t);
-	}
+	placed[i] = p;
 }
 
 bool npucc_plan_memory(struct npucc_arena *arena, struct npucc_network *net,
 		       struct npucc_error *error)
 {
-	struct npucc_tensor **all = npucc_alloc(arena, net->num_layers, sizeof(*all));
-	struct npucc_tensor **placed = npucc_alloc(arena, net->num_layers, sizeof(*placed));
-	unsigned int num = 0, i;
-	uint64_t end, top = 0;
+	struct place **of = npucc_alloc(arena, net->num_layers, sizeof(*of));
+	struct place **list = npucc_alloc(arena, net->num_layers, sizeof(*list));
+	struct place **placed = npucc_alloc(arena, net->num_layers, sizeof(*placed));
+	unsigned int num = assign_places(arena, net, of, list), i, p;
+	uint64_t top = 0;
 
+	qsort(list, num, sizeof(*list), larger_first);
+	for (i = 0; i < num; i++) {
+		settle(list[i], placed, i);
+		if (list[i]->offset + list[i]->bytes > top)
+			top = list[i]->offset + list[i]->bytes;
+	}
+	if (top > INT32_MAX)
+		return npucc_fail(error, "activations of one sample need %" PRIu64 " bytes, at most %d are possible",
+				  top, INT32_MAX);
+	net->state_bytes = (uint32_t)top;
 	for (i = 0; i < net->num_layers; i++)
 		if (net->layers[i]->out)
-			all[num++] = net->layers[i]->out;
-	qsort(all, num, sizeof(*all), larger_first);
-	for (i = 0; i < num; i++) {
-		end = place(all[i], placed, i);
-		if (end > INT32_MAX)
-			return npucc_fail(error, "activations of one sample need %" PRIu64 " bytes or more, at most %d are possible",
-					  end, INT32_MAX);
-		if (end > top)
-			top = end;
-	}
-	net->state_bytes = (uint32_t)top;
-	set_live_bytes(net);
+			net->layers[i]->out->offset = (uint32_t)of[i]->offset;
+	for (i = 0; i < num; i++)
+		for (p = list[i]->first; p <= list[i]->last; p++)
+			net->layers[p]->live_bytes += (uint32_t)list[i]->bytes;
 	return true;
 }
