@@ -69,6 +69,29 @@ void fluidnpu_fence_init(struct fluidnpu_fence *fence, struct fluidnpu_queue *qu
 }
 
 /**
+ * fluidnpu_fence_pin_finished - make a finished fence pin device and module
+ * @fence: hardware fence of a job that never reached the hardware
+ * @queue: where it was headed
+ * @s_fence: the job's scheduler fences, signalled
+ *
+ * The core's fences refer to their scheduler for as long as they live, but hold
+ * only the hardware fence, if there is one. So they get one here.
+ */
+void fluidnpu_fence_pin_finished(struct fluidnpu_fence *fence, struct fluidnpu_queue *queue,
+				 struct drm_sched_fence *s_fence)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&queue->fdev->hw_lock, flags);
+	fluidnpu_fence_init(fence, queue);
+	spin_unlock_irqrestore(&queue->fdev->hw_lock, flags);
+
+	dma_fence_signal(&fence->base);
+	/* Pairs with the acquire in fluidnpu_fence_end_time() and in the core. */
+	smp_store_release(&s_fence->parent, dma_fence_get(&fence->base));
+}
+
+/**
  * fluidnpu_fence_put - drop the job's reference
  * @fence: initialised or not, or NULL
  */

@@ -7,6 +7,7 @@
 
 #include <linux/dma-fence.h>
 
+struct drm_sched_fence;
 struct fluidnpu_device;
 struct fluidnpu_queue;
 
@@ -26,6 +27,8 @@ struct fluidnpu_fence {
 
 struct fluidnpu_fence *fluidnpu_fence_alloc(void);
 void fluidnpu_fence_init(struct fluidnpu_fence *fence, struct fluidnpu_queue *queue);
+void fluidnpu_fence_pin_finished(struct fluidnpu_fence *fence, struct fluidnpu_queue *queue,
+				 struct drm_sched_fence *s_fence);
 void fluidnpu_fence_put(struct fluidnpu_fence *fence);
 u64 fluidnpu_fence_end_time(struct dma_fence *finished);
 

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The device and the module go away, with everything open, mapped and in flight. At the
+ * end of each test device and module are back. Needs root.
+ */
+#include <fcntl.h>
+#include <liburing.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "npu.h"
+#include "tap.h"
+
+static char pci_device[512];	/* its folder in sysfs */
+
+static bool find_device(void)
+{
+	char link[64];
+	struct stat st;
+	int fd = npu_open();
+
+	if (fstat(fd, &st))
+		return false;
+	close(fd);
+	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u/device", major(st.st_rdev),
+		 minor(st.st_rdev));
+	return realpath(link, pci_device);
+}
+
+static int pci_write(const char *file, const char *text)
+{
+	char path[600];
+
+	snprintf(path, sizeof(path), "%s/%s", pci_device, file);
+	return write_file(path, text);
+}
+
+/* Waits until udev has made the device's nodes. */
+static void settle(void)
+{
+	if (system("udevadm settle --timeout=60"))
+		tap_fail(__FILE__, __LINE__, "udevadm settle failed");
+}
+
+static void remove_device(void)
+{
+	EXPECT_OK(pci_write("remove", "1"));
+}
+
+static void bring_back(void)
+{
+	EXPECT_OK(write_file("/sys/bus/pci/rescan", "1"));
+	settle();
+}
+
+static void works_again(void)
+{
+	struct drm_fluidnpu_event event;
+	struct ctx ctx;
+	struct net net;
+	struct job job;
+	int fd = npu_open();
+
+	REQUIRE(!ctx_create(fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &ctx), "ctx_create");
+	REQUIRE(!net_create(fd, 0, &net), "net_create");
+	job_init(&job, &net, 4, 0);
+	EXPECT_OK(submit_one(&ctx, &job));
+	REQUIRE(ctx_job_event(&ctx, &event), "no event");
+	EXPECT_EQ(event.error, 0);
+	ctx_destroy(&ctx);
+	net_destroy(&net);
+	close(fd);
+}
+
+static void remove_while_idle_and_open(void)
+{
+	struct drm_fluidnpu_info info;
+	int fd = npu_open();
+
+	remove_device();
+	EXPECT_ERRNO(npu_info(fd, &info), ENODEV);
+	bring_back();
+	EXPECT_ERRNO(npu_info(fd, &info), ENODEV);
+	close(fd);
+	works_again();
+}
+
+static void jobs_in_flight_end_with_enodev(void)
+{
+	struct drm_fluidnpu_sync sync = { .flags = DRM_FLUIDNPU_SYNC_SIGNAL };
+	struct drm_fluidnpu_event event;
+	struct pollfd pfd = { .events = POLLIN };
+	struct drm_fluidnpu_job args[20];
+	struct ctx ctx;
+	struct net net;
+	struct job job;
+	int fd = npu_open();
+
+	REQUIRE(!ctx_create(fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &ctx), "ctx_create");
+	REQUIRE(!net_create(fd, 100, &net), "net_create");
+	REQUIRE(!syncobj_create(fd, &sync.handle), "syncobj");
+	job_init(&job, &net, 1, 0);
+	for (unsigned int i = 0; i < 20; i++)
+		args[i] = job.args;
+	EXPECT_OK(submit(&ctx, args, 20, &sync, 1));
+	remove_device();
+
+	for (unsigned int i = 0; i < 20; i++) {
+		REQUIRE(ctx_job_event(&ctx, &event), "no event %u", i);
+		EXPECT_EQ(event.error, -ENODEV);
+	}
+	EXPECT_EQ(ctx_pending(&ctx), 0);
+	pfd.fd = fd;
+	EXPECT_EQ(poll(&pfd, 1, -1), 1);
+	EXPECT(pfd.revents & POLLHUP, "%#x", pfd.revents);
+	/* Mappings are the user's memory still. */
+	((volatile int8_t *)net.data.map)[0] = 42;
+	EXPECT_EQ(((volatile int8_t *)net.data.map)[0], 42);
+	EXPECT_ERRNO(submit_one(&ctx, &job), ENODEV);
+
+	bring_back();
+	ctx_destroy(&ctx);
+	net_destroy(&net);
+	close(fd);
+	works_again();
+}
+
+static void *poll_forever(void *arg)
+{
+	struct pollfd pfd = { .fd = *(int *)arg, .events = POLLIN };
+	long result;
+
+	result = poll(&pfd, 1, -1) == 1 ? pfd.revents : -1;
+	return (void *)result;
+}
+
+static void poll_wakes_up_at_removal(void)
+{
+	void *revents = NULL;
+	pthread_t thread;
+	int fd = npu_open();
+
+	REQUIRE(!pthread_create(&thread, NULL, poll_forever, &fd), "pthread_create");
+	remove_device();
+	pthread_join(thread, &revents);
+	EXPECT((long)revents & POLLHUP, "%#lx", (long)revents);
+	close(fd);
+	bring_back();
+	works_again();
+}
+
+static void commands_in_flight_end_with_enodev(void)
+{
+	struct drm_fluidnpu_uring_submit args;
+	struct io_uring ring;
+	struct ctx ctx;
+	struct net net;
+	struct job job;
+	int fd = npu_open();
+
+	REQUIRE(!ctx_create(fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &ctx), "ctx_create");
+	REQUIRE(!net_create(fd, 100, &net), "net_create");
+	REQUIRE(!io_uring_queue_init(32, &ring, IORING_SETUP_SQE128), "ring");
+	job_init(&job, &net, 1, 0);
+	args = (struct drm_fluidnpu_uring_submit){ .ctx_id = ctx.id, .job = job.args };
+	for (unsigned int i = 0; i < 20; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+		REQUIRE(sqe, "ring is full");
+		memset(sqe, 0, sizeof(*sqe));
+		sqe->opcode = IORING_OP_URING_CMD;
+		sqe->fd = fd;
+		sqe->cmd_op = FLUIDNPU_URING_SUBMIT;
+		memcpy(sqe->cmd, &args, sizeof(args));
+	}
+	EXPECT_EQ(io_uring_submit(&ring), 20);
+	remove_device();
+	for (unsigned int i = 0; i < 20; i++) {
+		struct io_uring_cqe *cqe;
+
+		REQUIRE(!io_uring_wait_cqe(&ring, &cqe), "no cqe %u", i);
+		EXPECT_EQ(cqe->res, -ENODEV);
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	/* The file goes first, the ring later. */
+	close(fd);
+	bring_back();
+	io_uring_queue_exit(&ring);
+	munmap(ctx.ring.map, ctx.ring.size);
+	munmap(net.data.map, net.data.size);
+	munmap(net.program.map, net.program.size);
+	works_again();
+}
+
+static void a_dma_buf_outlives_the_device(void)
+{
+	int fd = npu_open(), dmabuf;
+	uint32_t *mapped;
+	struct bo bo;
+
+	REQUIRE(!bo_create(fd, 4096, &bo), "bo_create");
+	*(uint32_t *)bo.map = 0xfeedf00d;
+	REQUIRE(!prime_export(fd, bo.handle, &dmabuf), "export");
+	remove_device();
+	bo_destroy(&bo);
+	close(fd);
+	mapped = mmap(NULL, 4096, PROT_READ, MAP_SHARED, dmabuf, 0);
+	REQUIRE(mapped != MAP_FAILED, "mmap: %s", strerror(errno));
+	EXPECT_EQ(*mapped, 0xfeedf00d);
+	munmap(mapped, 4096);
+	close(dmabuf);
+	bring_back();
+	works_again();
+}
+
+static void a_fence_outlives_the_device(void)
+{
+	struct drm_fluidnpu_sync sync = { .flags = DRM_FLUIDNPU_SYNC_SIGNAL };
+	struct drm_syncobj_handle export = {
+		.flags = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE,
+	};
+	struct pollfd pfd = { .events = POLLIN };
+	struct ctx ctx;
+	struct net net;
+	struct job job;
+	int fd = npu_open();
+
+	REQUIRE(!ctx_create(fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &ctx), "ctx_create");
+	REQUIRE(!net_create(fd, 100, &net), "net_create");
+	REQUIRE(!syncobj_create(fd, &sync.handle), "syncobj");
+	job_init(&job, &net, 1, 0);
+	EXPECT_OK(submit(&ctx, &job.args, 1, &sync, 1));
+	export.handle = sync.handle;
+	EXPECT_OK(npu_ioctl(fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &export));
+	remove_device();
+	ctx_destroy(&ctx);
+	net_destroy(&net);
+	close(fd);
+	pfd.fd = export.fd;
+	EXPECT_EQ(poll(&pfd, 1, -1), 1);
+	bring_back();
+	EXPECT_EQ(syscall(SYS_delete_module, "fluidnpu", O_NONBLOCK), -1);
+	EXPECT(errno == EAGAIN || errno == EBUSY || errno == EWOULDBLOCK, "%s", strerror(errno));
+	close(export.fd);
+	works_again();
+}
+
+/* Unloads the module; what closed files held may take a moment to be freed. */
+static int unload(void)
+{
+	while (syscall(SYS_delete_module, "fluidnpu", O_NONBLOCK)) {
+		if (errno != EAGAIN && errno != EBUSY)
+			return -errno;
+		sched_yield();
+	}
+	return 0;
+}
+
+static void the_module_stays_while_files_are_open(void)
+{
+	int fd = npu_open();
+
+	EXPECT_EQ(syscall(SYS_delete_module, "fluidnpu", O_NONBLOCK), -1);
+	EXPECT(errno == EAGAIN || errno == EBUSY, "%s", strerror(errno));
+	close(fd);
+	works_again();
+}
+
+static void the_module_unloads_after_use_and_comes_back(void)
+{
+	works_again();
+	for (unsigned int i = 0; i < 3; i++) {
+		REQUIRE(!unload(), "cannot unload: %s", strerror(errno));
+		EXPECT(access(npu_path(), F_OK), "%s is still there", npu_path());
+		EXPECT_EQ(system("modprobe fluidnpu"), 0);
+		settle();
+		works_again();
+	}
+}
+
+static void the_module_unloads_after_a_killed_client(void)
+{
+	struct ctx ctx;
+	struct net net;
+	struct job job;
+	int status;
+	pid_t child = fork();
+
+	if (!child) {
+		int fd = npu_open();
+
+		if (ctx_create(fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &ctx) ||
+		    net_create(fd, 20, &net))
+			_exit(1);
+		job_init(&job, &net, 1, 0);
+		for (unsigned int i = 0; i < 16; i++)
+			submit_one(&ctx, &job);
+		raise(SIGKILL);
+	}
+	waitpid(child, &status, 0);
+	EXPECT(WIFSIGNALED(status), "status %#x", status);
+	REQUIRE(!unload(), "cannot unload: %s", strerror(errno));
+	EXPECT_EQ(system("modprobe fluidnpu"), 0);
+	settle();
+	works_again();
+}
+
+static const struct tap_test tests[] = {
+	{ "the device can be removed while a file is open", remove_while_idle_and_open },
+	{ "jobs in flight end with ENODEV at removal", jobs_in_flight_end_with_enodev },
+	{ "poll() wakes up at removal", poll_wakes_up_at_removal },
+	{ "io_uring commands in flight end with ENODEV at removal",
+	  commands_in_flight_end_with_enodev },
+	{ "a dma-buf outlives the device", a_dma_buf_outlives_the_device },
+	{ "a fence outlives the device and holds the module", a_fence_outlives_the_device },
+	{ "the module stays while files are open", the_module_stays_while_files_are_open },
+	{ "the module unloads after use and comes back",
+	  the_module_unloads_after_use_and_comes_back },
+	{ "the module unloads after a killed client", the_module_unloads_after_a_killed_client },
+};
+
+int main(void)
+{
+	if (!find_device()) {
+		printf("Bail out! cannot find the device in sysfs\n");
+		return 1;
+	}
+	return tap_run(tests, sizeof(tests) / sizeof(tests[0]));
+}
