@@ -14,9 +14,7 @@ train_labels=/usr/share/datasets/fashion-mnist/train-labels-idx1-ubyte.gz
 w=$tap_dir/work
 mkdir "$w"
 
-emu() {
-	"$npurun" --backend emu --model "$model" --limit 16 "$@"
-}
+emu=("$npurun" --backend emu --model "$model" --limit 16)
 
 npy() {	# npy FILE SHAPE COUNT: float32 zeros
 	/usr/bin/python3 - "$@" <<'EOF'
@@ -74,17 +72,17 @@ npy "$w/shape.npy" "(2, 3, 32, 32)" 6144
 npy "$w/short.npy" "(9, 1, 28, 28)" 1568
 head -c 100000 "$images" >"$w/short.gz"
 printf 'hello, this is no image\n' >"$w/text.png"
-refuses "wrong input shape" 1 "3.*32.*32.*1.*28.*28|1.*28.*28.*3.*32.*32" emu "$w/shape.npy"
-refuses "truncated .npy" 1 "short.npy" emu "$w/short.npy"
+refuses "wrong input shape" 1 "3.*32.*32.*1.*28.*28|1.*28.*28.*3.*32.*32" "${emu[@]}" "$w/shape.npy"
+refuses "truncated .npy" 1 "short.npy" "${emu[@]}" "$w/short.npy"
 refuses "truncated gzip" 1 "short.gz" "$npurun" --backend emu --model "$model" "$w/short.gz"
-refuses "not a PNG" 1 "text.png" emu "$w/text.png"
-refuses "missing input" 1 "nowhere.gz" emu "$w/nowhere.gz"
+refuses "not a PNG" 1 "text.png" "${emu[@]}" "$w/text.png"
+refuses "missing input" 1 "nowhere.gz" "${emu[@]}" "$w/nowhere.gz"
 refuses "labels of another data set" 1 "60000|60,000" "$npurun" --backend emu --model "$model" \
 	--labels "$train_labels" "$images"
-refuses "no input" 2 "npurun" emu
-refuses "an unknown option" 2 "frobnicate" emu --frobnicate "$images"
+refuses "no input" 2 "npurun" "${emu[@]}"
+refuses "an unknown option" 2 "frobnicate" "${emu[@]}" --frobnicate "$images"
 
 # --- the output
-refuses "disk full" 1 "/dev/full.*[Nn]o space" emu --json /dev/full "$images"
-refuses "unwritable directory" 1 "/proc/nowhere" emu --logits /proc/nowhere "$images"
+refuses "disk full" 1 "/dev/full.*[Nn]o space" "${emu[@]}" --json /dev/full "$images"
+refuses "unwritable directory" 1 "/proc/nowhere" "${emu[@]}" --logits /proc/nowhere "$images"
 done_testing
