@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: MIT
-// Compares two folders of logits (float32 .npy, one per exit):
+// Compares two folders of logits (float32 .npy, one per exit) or other tensors:
 //
 //   node compare.mjs DIR_A DIR_B [--scale-from MODEL.onnx] [--min-argmax 99.99]
 //                    [--max-different 0.01] [--max-steps 1]
@@ -29,7 +29,8 @@ function argmax(data, first, width) {
 }
 
 function compare(a, b, step) {
-  const [count, width] = a.shape;
+  const count = a.shape[0];
+  const width = a.data.length / count;
   let sameTop = 0;
   let different = 0;
   let steps = 0;
@@ -67,7 +68,7 @@ function main() {
     const name = file.slice(0, -".npy".length);
     const a = readNpy(join(dirA, file));
     const b = readNpy(join(dirB, file));
-    if (a.shape.length !== 2 || String(a.shape) !== String(b.shape) || a.data.length === 0)
+    if (String(a.shape) !== String(b.shape) || a.data.length === 0)
       throw new Error(`${file}: shapes ${a.shape.join("x")} and ${b.shape.join("x")}`);
     const step = scales ? scales.get(name) : smallestGap(a.data);
     if (!step) throw new Error(`${values["scale-from"]}: no quantized output named ${name}`);

@@ -4,8 +4,8 @@ folded into the convolutions, as a flat list of operators for the exporter.
 
     stem    3x3, 16 channels, 28x28
     stage1  one residual block, 16 channels, 14x14    -> exit0 (one 3x3 conv, 32)
-    stage2  two residual blocks, 32 channels, 7x7     -> exit1
-    stage3  one residual block, 64 channels, 7x7      -> exit2
+    stage2  one residual block, 32 channels, 7x7      -> exit1
+    stage3  two residual blocks, 64 channels, 7x7 4x4 -> exit2
 
 Exit head: GlobalAveragePool, Flatten, Gemm.
 """
@@ -114,8 +114,8 @@ class Network(nn.Module):
         super().__init__()
         self.stem = ConvBN(1, 16, 3)
         self.stage1 = nn.Sequential(Block(16, 16, 2))
-        self.stage2 = nn.Sequential(Block(16, 32, 2), Block(32, 32, 1))
-        self.stage3 = nn.Sequential(Block(32, 64, 1))
+        self.stage2 = nn.Sequential(Block(16, 32, 2))
+        self.stage3 = nn.Sequential(Block(32, 64, 1), Block(64, 64, 2))
         self.heads = nn.ModuleList([Head(32, ConvBN(16, 32, 3, 2)), Head(32), Head(64)])
 
     def stages(self):

@@ -6,10 +6,11 @@ words: tools/models/ARITHMETIC.md) and equals ONNX Runtime's CPU kernels bit
 for bit. It knows the patterns that quantize.py writes: what is written
 between DequantizeLinear and QuantizeLinear is one integer operator.
 
-    /usr/bin/python3 reference.py MODEL.onnx IMAGES.idx.gz OUTDIR [--tensors]
+    /usr/bin/python3 reference.py MODEL.onnx IMAGES.idx.gz OUTDIR [--limit N] [--tensors]
 
-writes the logits of each exit as OUTDIR/<exit>.npy (float32 [N,classes]),
-with --tensors also the int8 codes of every tensor of the first 500 images.
+writes the logits of each exit as OUTDIR/<exit>.npy (float32 [N,classes]). With
+--tensors it writes the codes of every activation instead, and a copy of the
+model that has them as outputs, OUTDIR/tensors.onnx, for ONNX Runtime.
 """
 
 import argparse
@@ -162,23 +163,32 @@ class Model:
         return [np.concatenate(column) for column in zip(*parts)]
 
 
+def write_tensors(model, images, outdir):
+    keep = {}
+    model.run_all(images, keep=keep)
+    del model.proto.graph.output[:]
+    for name, parts in keep.items():
+        codes = np.concatenate(parts)
+        np.save(os.path.join(outdir, name + ".npy"), codes.astype(F32))
+        model.proto.graph.output.append(onnx.helper.make_tensor_value_info(
+            name, onnx.TensorProto.INT8, ["N", *codes.shape[1:]]))
+    onnx.save(model.proto, os.path.join(outdir, "tensors.onnx"))
+
+
 def main():
     import dataset
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("images", help="idx(.gz) file")
     parser.add_argument("outdir")
-    parser.add_argument("--tensors", action="store_true",
-                        help="write the codes of every tensor, first 500 images")
+    parser.add_argument("--limit", type=int, help="only the first so many images")
+    parser.add_argument("--tensors", action="store_true", help="codes of every activation")
     args = parser.parse_args()
     torch.set_num_threads(2)
     os.makedirs(args.outdir, exist_ok=True)
-    model, images = Model(args.model), dataset.read_idx(args.images)[:, None]
+    model, images = Model(args.model), dataset.read_idx(args.images)[:args.limit, None]
     if args.tensors:
-        keep = {}
-        model.run_all(images[:500], keep=keep)
-        for name, parts in keep.items():
-            np.save(os.path.join(args.outdir, name + ".npy"), np.concatenate(parts))
+        write_tensors(model, images, args.outdir)
         return
     for name, logits in zip(model.outputs, model.run_all(images)):
         np.save(os.path.join(args.outdir, name + ".npy"), logits)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 import dataset
 from network import EXITS, NAME, Network
 
-EXIT_WEIGHTS = (0.3, 0.5, 1.0)      # of the exits' losses
+EXIT_WEIGHTS = (0.2, 0.3, 1.0)   # of the exits' losses
 DISTILL = 0.5                       # share of an early exit's loss taught by the last exit
 TEMPERATURE = 2.0
 SHIFT = 2                           # pixels
