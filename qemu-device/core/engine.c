@@ -23,6 +23,8 @@
 
 #include "fnpu_internal.h"
 
+#define PROGRAM_ALIGN 64	/* bytes */
+
 /* Waits until the worker has nothing of this device in its hands. */
 void fnpu_engine_quiesce(struct fnpu_dev *dev)
 {
@@ -67,9 +69,29 @@ static void end_job(struct fnpu_dev *dev, unsigned int queue, const struct fnpu_
 	dev->counters[FLUIDNPU_CNT_JOBS]++;
 	if (fault->status) {
 		dev->counters[FLUIDNPU_CNT_JOB_ERRORS]++;
-		q->halted = fault->status != FLUIDNPU_ERR_ABORTED;
+		if (fault->status != FLUIDNPU_ERR_ABORTED)
+			q->halted = true;
 	}
 	q->has_job = false;
+}
+
+/* Only an sqe's own fields; addresses are checked when they are used. */
+static bool sqe_valid(const struct fluidnpu_hw_sqe *sqe, const struct fluidnpu_hw_geometry *g)
+{
+	if (sqe->reserved0 || sqe->reserved[0] || sqe->reserved[1] || sqe->reserved[2] ||
+	    (sqe->flags & ~FLUIDNPU_SQE_NO_EXIT))
+		return false;
+	if (sqe->opcode == FLUIDNPU_OP_NOP)
+		return !sqe->num_samples;
+	return sqe->num_samples && sqe->num_samples <= g->max_batch && sqe->as_id < g->num_as &&
+	       !(sqe->program_iova % PROGRAM_ALIGN);
+}
+
+static bool sample_valid(const struct fluidnpu_hw_sample *s, uint32_t start_layer,
+			 uint32_t num_layers)
+{
+	return s->start_layer == start_layer && start_layer < num_layers && !s->reserved[0] &&
+	       !s->reserved[1] && !s->reserved[2] && !s->reserved[3];
 }
 
 static uint8_t check_program(const struct fluidnpu_hw_program *p,
@@ -90,6 +112,9 @@ static uint8_t check_program(const struct fluidnpu_hw_program *p,
 		return FLUIDNPU_ERR_PROGRAM;
 	if (!p->num_exits || p->num_exits > FLUIDNPU_MAX_EXITS)
 		return FLUIDNPU_ERR_PROGRAM;
+	for (unsigned int i = 0; i < sizeof(p->reserved) / sizeof(p->reserved[0]); i++)
+		if (p->reserved[i])
+			return FLUIDNPU_ERR_PROGRAM;
 	return FLUIDNPU_OK;
 }
 
@@ -99,10 +124,6 @@ static bool load_job(struct fnpu_dev *dev, struct fnpu_job *job, struct fnpu_fau
 	const struct fluidnpu_hw_sqe *sqe = &job->sqe;
 	struct fluidnpu_hw_sample samples[FLUIDNPU_MAX_BATCH];
 
-	fault->status = FLUIDNPU_ERR_SQE;
-	if (!sqe->num_samples || sqe->num_samples > dev->config.geometry.max_batch ||
-	    (sqe->flags & ~FLUIDNPU_SQE_NO_EXIT))
-		return false;
 	if (!dev->ops->dma_read(dev->host, sqe->samples_addr, samples,
 				sqe->num_samples * sizeof(samples[0]))) {
 		*fault = (struct fnpu_fault){ FLUIDNPU_ERR_DMA, false, sqe->samples_addr };
@@ -119,8 +140,7 @@ static bool load_job(struct fnpu_dev *dev, struct fnpu_job *job, struct fnpu_fau
 	if (sqe->num_samples > job->program.max_batch)
 		return false;
 	for (unsigned int i = 0; i < sqe->num_samples; i++) {
-		if (samples[i].start_layer != samples[0].start_layer ||
-		    samples[i].start_layer >= job->program.num_layers)
+		if (!sample_valid(&samples[i], samples[0].start_layer, job->program.num_layers))
 			return false;
 		job->samples[i] = (struct fnpu_sample){ .hw = samples[i], .live = true };
 	}
@@ -145,12 +165,14 @@ static bool fetch_job(struct fnpu_dev *dev, unsigned int queue)
 	q->head = (q->head + 1) % q->entries;
 	q->has_job = true;
 
-	if (job->sqe.opcode == FLUIDNPU_OP_RUN && load_job(dev, job, &fault)) {
+	if (job->sqe.opcode != FLUIDNPU_OP_RUN && job->sqe.opcode != FLUIDNPU_OP_NOP) {
+		fault.status = FLUIDNPU_ERR_OPCODE;
+	} else if (!sqe_valid(&job->sqe, &dev->config.geometry)) {
+		fault.status = FLUIDNPU_ERR_SQE;
+	} else if (job->sqe.opcode == FLUIDNPU_OP_RUN && load_job(dev, job, &fault)) {
 		dev->counters[FLUIDNPU_CNT_SAMPLES] += job->num_live;
 		return true;
 	}
-	if (job->sqe.opcode != FLUIDNPU_OP_RUN && job->sqe.opcode != FLUIDNPU_OP_NOP)
-		fault.status = FLUIDNPU_ERR_OPCODE;
 	end_job(dev, queue, &fault);
 	return false;
 }
@@ -281,25 +303,46 @@ static bool start_group(struct fnpu_dev *dev, unsigned int queue)
 	return true;
 }
 
-/* The queue to serve at this boundary: highest priority, lowest index; -1: none has work. */
+/*
+ * The queue to serve at this boundary: highest priority; of equal ones the one in
+ * mid-job, as only a higher priority preempts, then the lowest index; -1: none has work.
+ */
 static int pick_queue(const struct fnpu_dev *dev)
 {
 	int best = -1;
 
 	for (unsigned int i = 0; i < dev->config.geometry.num_queues; i++) {
 		const struct fnpu_queue *q = &dev->queues[i];
+		const struct fnpu_queue *b = &dev->queues[best < 0 ? 0 : best];
 
-		if (!q->enabled || q->halted || (!q->has_job && q->head == q->tail))
+		if (!q->enabled || q->halted || q->aborted || (!q->has_job && q->head == q->tail))
 			continue;
-		if (best < 0 || q->priority > dev->queues[best].priority)
+		if (best < 0 || q->priority > b->priority ||
+		    (q->priority == b->priority && q->has_job && !b->has_job))
 			best = i;
 	}
 	return best;
 }
 
+/* Reports aborted jobs as far as there is room that no running group may need. */
+static void end_aborted(struct fnpu_dev *dev)
+{
+	const unsigned int kept = dev->running < 0 ? 0 : dev->config.geometry.max_batch + 1;
+
+	for (unsigned int i = 0; i < dev->config.geometry.num_queues; i++) {
+		struct fnpu_queue *q = &dev->queues[i];
+
+		if (!q->aborted || fnpu_cq_room(&dev->cq) <= kept)
+			continue;
+		q->aborted = false;
+		end_job(dev, i, &(struct fnpu_fault){ .status = FLUIDNPU_ERR_ABORTED });
+	}
+}
+
 /* Starts a group if the engine is idle and there is work and room for its completions. */
 void fnpu_engine_schedule(struct fnpu_dev *dev)
 {
+	end_aborted(dev);
 	while (dev->enabled && !dev->fatal && dev->running < 0 &&
 	       fnpu_cq_room(&dev->cq) > dev->config.geometry.max_batch) {
 		int queue = pick_queue(dev);
@@ -430,12 +473,15 @@ void fnpu_engine_advance(struct fnpu_dev *dev)
 	fnpu_engine_schedule(dev);
 }
 
-/* Ends what the queue runs, or, if it runs nothing, what it would run next. */
+/*
+ * Ends what the queue runs, or, if it runs nothing, what it would run next. The
+ * completion is fnpu_engine_schedule()'s to post, which knows whether there is room.
+ */
 void fnpu_engine_abort(struct fnpu_dev *dev, unsigned int queue)
 {
 	struct fnpu_queue *q = &dev->queues[queue];
 
-	if (!q->enabled || (!q->has_job && q->head == q->tail))
+	if (!q->enabled || q->aborted || (!q->has_job && q->head == q->tail))
 		return;
 	if (!q->has_job) {
 		memset(&q->job, 0, sizeof(q->job));
@@ -445,7 +491,7 @@ void fnpu_engine_abort(struct fnpu_dev *dev, unsigned int queue)
 		q->head = (q->head + 1) % q->entries;
 	}
 	fnpu_engine_drop(dev, queue);
-	end_job(dev, queue, &(struct fnpu_fault){ .status = FLUIDNPU_ERR_ABORTED });
+	q->aborted = true;
 }
 
 /* Forgets the queue's job without a completion. */
@@ -457,4 +503,5 @@ void fnpu_engine_drop(struct fnpu_dev *dev, unsigned int queue)
 		dev->group_end = FNPU_NEVER;
 	}
 	dev->queues[queue].has_job = false;
+	dev->queues[queue].aborted = false;
 }

@@ -28,6 +28,7 @@
 
 #define FNPU_MAX_GROUP		8	/* layers that may be fused */
 #define FNPU_MAX_TENSOR_BYTES	(1u << 28)
+#define FNPU_MAX_LAYER_WORK	(1ull << 33)	/* multiplications or elements for one sample */
 #define FNPU_TLB_ENTRIES	256
 
 /** struct fnpu_fault - why an access or a layer failed; status FLUIDNPU_OK: it did not */
@@ -92,6 +93,7 @@ struct fnpu_queue {
 	uint32_t tail;
 	uint64_t *queued_time;	/* per ring entry: when its doorbell came */
 	bool has_job;
+	bool aborted;		/* @job's completion waits for room */
 	struct fnpu_job job;
 };
 
