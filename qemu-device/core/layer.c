@@ -76,6 +76,24 @@ static bool windows_valid(const struct fluidnpu_hw_layer *l, unsigned int dilati
 			   l->stride_w, l->out_w);
 }
 
+static uint64_t round_up(uint64_t v, uint64_t to)
+{
+	return (v + to - 1) / to * to;
+}
+
+/*
+ * The host's work and memory for a layer are bounded, too: as the kernels pad it, for a
+ * program need not hold all the weights that it names, pages can be mapped many times.
+ */
+static bool conv_affordable(const struct fluidnpu_hw_layer *l)
+{
+	uint64_t packed = round_up(conv_depth(l), 2) * l->groups *
+			  round_up(l->out_c / l->groups, FNPU_GEMM_COLS);
+
+	return packed <= FNPU_MAX_TENSOR_BYTES &&
+	       packed * l->out_h * l->out_w <= FNPU_MAX_LAYER_WORK;
+}
+
 static bool conv_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu_hw_layer *l)
 {
 	uint64_t padded = (uint64_t)(l->in_h + l->pad_t + l->pad_b) *
@@ -85,6 +103,8 @@ static bool conv_valid(const struct fluidnpu_hw_program *p, const struct fluidnp
 		return false;
 	if (!windows_valid(l, l->dilation_h, l->dilation_w) || padded > FNPU_MAX_TENSOR_BYTES)
 		return false;
+	if (!conv_affordable(l))
+		return false;
 	return program_fits(p, l->weights_off, conv_depth(l) * l->out_c) &&
 	       program_fits(p, l->bias_off, 4ull * l->out_c) &&
 	       program_fits(p, l->scale_off, 4ull * l->out_c);
@@ -93,6 +113,8 @@ static bool conv_valid(const struct fluidnpu_hw_program *p, const struct fluidnp
 static bool pool_valid(const struct fluidnpu_hw_layer *l)
 {
 	if (l->in_c != l->out_c || !windows_valid(l, 1, 1))
+		return false;
+	if (out_bytes(l) * l->kernel_h * l->kernel_w > FNPU_MAX_LAYER_WORK)
 		return false;
 	/* a window never lies in the padding alone */
 	return l->pad_t < l->kernel_h && l->pad_b < l->kernel_h &&
@@ -108,9 +130,20 @@ static bool exit_valid(const struct fluidnpu_hw_program *p, const struct fluidnp
 	return finite_positive(l->scale_in) && (uint64_t)l->logits_off + l->in_c <= p->logits_bytes;
 }
 
+static bool reserved_clear(const struct fluidnpu_hw_layer *l)
+{
+	static const uint8_t zero[sizeof(l->reserved)];
+
+	return !(l->flags & ~(FLUIDNPU_LAYER_FUSED | FLUIDNPU_LAYER_POOL_COUNT_PAD)) &&
+	       !memcmp(l->reserved0, zero, sizeof(l->reserved0)) &&
+	       !memcmp(l->reserved, zero, sizeof(l->reserved));
+}
+
 /** fnpu_layer_valid() - can @l run without leaving the program, the state or the host's means? */
 bool fnpu_layer_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu_hw_layer *l)
 {
+	if (!reserved_clear(l))
+		return false;
 	if (!in_bytes(l) || in_bytes(l) > FNPU_MAX_TENSOR_BYTES ||
 	    !input_fits(p, l->in_off, in_bytes(l)) || l->clamp_min > l->clamp_max)
 		return false;
