@@ -109,48 +109,97 @@ static bool fluidnpu_device_is_ready(struct fluidnpu_device *fdev)
 		(FLUIDNPU_STATUS_READY | FLUIDNPU_STATUS_FATAL)) == FLUIDNPU_STATUS_READY;
 }
 
-/**
- * fluidnpu_device_reset - reset the device and run the jobs in flight again
- * @fdev: the device, between drm_dev_enter() and drm_dev_exit()
- * @guilty: ends with -ETIME unless it has ended; or NULL
- *
- * Called from works of the ordered tdr_wq only. When the device does not come
- * back all jobs, now and later, end with -EIO.
- */
-void fluidnpu_device_reset(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty)
+/* Stop everything; what has completed so far is noted. With hw_lock. */
+static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_head *done)
 {
-	bool started[FLUIDNPU_NUM_PRIORITIES];
-	unsigned long flags;
-	LIST_HEAD(done);
 	u32 i;
 
-	mutex_lock(&fdev->as_lock);
-	spin_lock_irqsave(&fdev->hw_lock, flags);
+	for (i = 0; i < fdev->num_queues; i++) {
+		struct fluidnpu_queue *queue = &fdev->queues[i];
 
-	for (i = 0; i < fdev->num_queues; i++)
-		started[i] = fluidnpu_queue_status(&fdev->queues[i]) & FLUIDNPU_QSTATUS_RUNNING;
-
+		queue->head_started = fluidnpu_queue_status(queue) & FLUIDNPU_QSTATUS_RUNNING;
+	}
 	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_RESET);
-	fluidnpu_cq_drain(fdev, &done);
+	fluidnpu_cq_drain(fdev, done);
+}
+
+/* Start again after fluidnpu_device_quiesce(). With as_lock and hw_lock. */
+static void fluidnpu_device_restart(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty,
+				    struct list_head *done)
+{
+	u32 i;
 
 	if (fluidnpu_device_is_ready(fdev)) {
 		fluidnpu_cq_start(fdev);
 		fluidnpu_mmu_start(fdev);
 		fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_ENABLE);
-		for (i = 0; i < fdev->num_queues; i++)
-			fluidnpu_queue_restart(&fdev->queues[i], guilty, started[i], &done);
+		for (i = 0; i < fdev->num_queues; i++) {
+			struct fluidnpu_queue *queue = &fdev->queues[i];
+
+			fluidnpu_queue_restart(queue, guilty, queue->head_started, done);
+		}
 	} else {
+		drm_err(&fdev->drm, "device does not come back after a reset\n");
 		fdev->wedged = true;
 		for (i = 0; i < fdev->num_queues; i++)
-			fluidnpu_queue_fail_all(&fdev->queues[i], -EIO, &done);
+			fluidnpu_queue_fail_all(&fdev->queues[i], -EIO, done);
 	}
+}
 
+/**
+ * fluidnpu_device_reset - reset the device and run the jobs in flight again
+ * @fdev: the device, between drm_dev_enter() and drm_dev_exit()
+ * @guilty: ends with -ETIME unless it has ended; or NULL
+ *
+ * When the device does not come back all jobs, now and later, end with -EIO.
+ */
+void fluidnpu_device_reset(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty)
+{
+	unsigned long flags;
+	LIST_HEAD(done);
+
+	mutex_lock(&fdev->as_lock);
+	spin_lock_irqsave(&fdev->hw_lock, flags);
+	fluidnpu_device_quiesce(fdev, &done);
+	fluidnpu_device_restart(fdev, guilty, &done);
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
 	mutex_unlock(&fdev->as_lock);
 	fluidnpu_signal_done(&done);
+}
 
-	if (fdev->wedged)
-		drm_err(&fdev->drm, "device does not come back after a reset\n");
+/**
+ * fluidnpu_device_reset_prepare - somebody else is about to reset the device
+ * @fdev: the device
+ *
+ * The address space registers stay locked until fluidnpu_device_reset_done().
+ * Jobs that come in between go into the rings and are run then.
+ */
+void fluidnpu_device_reset_prepare(struct fluidnpu_device *fdev)
+{
+	unsigned long flags;
+	LIST_HEAD(done);
+
+	mutex_lock(&fdev->as_lock);
+	spin_lock_irqsave(&fdev->hw_lock, flags);
+	fluidnpu_device_quiesce(fdev, &done);
+	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_signal_done(&done);
+}
+
+/**
+ * fluidnpu_device_reset_done - somebody else has reset the device
+ * @fdev: the device
+ */
+void fluidnpu_device_reset_done(struct fluidnpu_device *fdev)
+{
+	unsigned long flags;
+	LIST_HEAD(done);
+
+	spin_lock_irqsave(&fdev->hw_lock, flags);
+	fluidnpu_device_restart(fdev, NULL, &done);
+	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	mutex_unlock(&fdev->as_lock);
+	fluidnpu_signal_done(&done);
 }
 
 static void fluidnpu_reset_work(struct work_struct *work)

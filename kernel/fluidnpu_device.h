@@ -50,6 +50,7 @@ struct fluidnpu_vm;
  * @tables_dma: their bus address
  * @head: oldest ring entry in flight, counts on without wrapping
  * @tail: next ring entry to write, counts on without wrapping
+ * @head_started: at a reset of the device: it had begun with the oldest job
  * @slots: the job of each ring entry, NULL when it has ended
  *
  * Everything below @sched is protected by fluidnpu_device.hw_lock.
@@ -67,6 +68,7 @@ struct fluidnpu_queue {
 	dma_addr_t tables_dma;
 	u32 head;
 	u32 tail;
+	bool head_started;
 	struct fluidnpu_job *slots[FLUIDNPU_RING_ENTRIES];
 };
 
@@ -75,6 +77,7 @@ struct fluidnpu_queue {
  * @ring: entries that the device writes
  * @dma: bus address of @ring
  * @head: next entry to read, counts on without wrapping
+ * @acked: what the device knows of @head
  *
  * Protected by fluidnpu_device.hw_lock.
  */
@@ -82,6 +85,7 @@ struct fluidnpu_cq {
 	struct fluidnpu_hw_cqe *ring;
 	dma_addr_t dma;
 	u32 head;
+	u32 acked;
 };
 
 /**
@@ -164,5 +168,7 @@ void fluidnpu_device_get_user(struct fluidnpu_device *fdev);
 void fluidnpu_device_put_user(struct fluidnpu_device *fdev);
 
 void fluidnpu_device_reset(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty);
+void fluidnpu_device_reset_prepare(struct fluidnpu_device *fdev);
+void fluidnpu_device_reset_done(struct fluidnpu_device *fdev);
 
 #endif

@@ -182,22 +182,26 @@ static int fluidnpu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *
 	 */
 	ret = devm_device_add_group(&pdev->dev, &fluidnpu_group);
 	if (ret)
-		return ret;
+		goto err_reset;
 
 	/* For fluidnpu_device.users; dropped when remove() and the last user have gone. */
 	drm_dev_get(&fdev->drm);
 
 	ret = drm_dev_register(&fdev->drm, 0);
-	if (ret) {
-		fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_RESET);
-		drm_dev_put(&fdev->drm);
-		return ret;
-	}
+	if (ret)
+		goto err_put;
 
 	drm_info(&fdev->drm, "version %u.%u, %u queues, %u address spaces, batches up to %u\n",
 		 fdev->hw_version >> 16, fdev->hw_version & 0xffff, fdev->num_queues,
 		 fdev->geometry.num_as, fdev->geometry.max_batch);
 	return 0;
+
+err_put:
+	drm_dev_put(&fdev->drm);
+err_reset:
+	/* It must not know the rings any more when they are freed. */
+	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_RESET);
+	return ret;
 }
 
 static void fluidnpu_pci_remove(struct pci_dev *pdev)
@@ -208,6 +212,21 @@ static void fluidnpu_pci_remove(struct pci_dev *pdev)
 	if (refcount_dec_and_test(&fdev->users))
 		drm_dev_put(&fdev->drm);
 }
+
+static void fluidnpu_pci_reset_prepare(struct pci_dev *pdev)
+{
+	fluidnpu_device_reset_prepare(pci_get_drvdata(pdev));
+}
+
+static void fluidnpu_pci_reset_done(struct pci_dev *pdev)
+{
+	fluidnpu_device_reset_done(pci_get_drvdata(pdev));
+}
+
+static const struct pci_error_handlers fluidnpu_pci_err_handler = {
+	.reset_prepare = fluidnpu_pci_reset_prepare,
+	.reset_done = fluidnpu_pci_reset_done,
+};
 
 static const struct pci_device_id fluidnpu_pci_ids[] = {
 	{ PCI_DEVICE(FLUIDNPU_PCI_VENDOR_ID, FLUIDNPU_PCI_DEVICE_ID) },
@@ -220,6 +239,7 @@ static struct pci_driver fluidnpu_pci_driver = {
 	.id_table = fluidnpu_pci_ids,
 	.probe = fluidnpu_pci_probe,
 	.remove = fluidnpu_pci_remove,
+	.err_handler = &fluidnpu_pci_err_handler,
 };
 
 static int __init fluidnpu_init(void)

@@ -234,6 +234,24 @@ struct drm_gem_object *fluidnpu_gem_create_object(struct drm_device *drm, size_t
 	return &bo->base.base;
 }
 
+/* Takes a buffer off the list; the lock is not held while reservations are. */
+static struct fluidnpu_bo *fluidnpu_gem_take_one(struct fluidnpu_device *fdev)
+{
+	struct fluidnpu_bo *bo;
+
+	mutex_lock(&fdev->bo_lock);
+	list_for_each_entry(bo, &fdev->bos, node) {
+		/* Those that are being freed unmap themselves. */
+		if (!kref_get_unless_zero(&bo->base.base.refcount))
+			continue;
+		list_del_init(&bo->node);
+		mutex_unlock(&fdev->bo_lock);
+		return bo;
+	}
+	mutex_unlock(&fdev->bo_lock);
+	return NULL;
+}
+
 /**
  * fluidnpu_gem_unplug - unmap all pages while the DMA API still works
  * @fdev: is unplugged and has been reset
@@ -244,16 +262,12 @@ void fluidnpu_gem_unplug(struct fluidnpu_device *fdev)
 {
 	struct fluidnpu_bo *bo;
 
-	mutex_lock(&fdev->bo_lock);
-	list_for_each_entry(bo, &fdev->bos, node) {
+	while ((bo = fluidnpu_gem_take_one(fdev))) {
 		struct drm_gem_shmem_object *shmem = &bo->base;
 
-		/* Imported pages are the exporter's to unmap. */
-		if (shmem->base.import_attach)
-			continue;
-
 		dma_resv_lock(shmem->base.resv, NULL);
-		if (shmem->sgt) {
+		/* Imported pages are the exporter's to unmap. */
+		if (shmem->sgt && !shmem->base.import_attach) {
 			dma_unmap_sgtable(fdev->drm.dev, shmem->sgt, DMA_BIDIRECTIONAL, 0);
 			sg_free_table(shmem->sgt);
 			kfree(shmem->sgt);
@@ -261,8 +275,8 @@ void fluidnpu_gem_unplug(struct fluidnpu_device *fdev)
 			drm_gem_shmem_put_pages(shmem);
 		}
 		dma_resv_unlock(shmem->base.resv);
+		drm_gem_object_put(&shmem->base);
 	}
-	mutex_unlock(&fdev->bo_lock);
 }
 
 static void fluidnpu_bo_describe(struct drm_gem_object *obj, struct fluidnpu_mapping *mapping,

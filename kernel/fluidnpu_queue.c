@@ -89,6 +89,7 @@ void fluidnpu_cq_start(struct fluidnpu_device *fdev)
 
 	memset(cq->ring, 0, FLUIDNPU_CQ_ENTRIES * sizeof(*cq->ring));
 	cq->head = 0;
+	cq->acked = 0;
 
 	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_BASE_LO, lower_32_bits(cq->dma));
 	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_BASE_HI, upper_32_bits(cq->dma));
@@ -395,9 +396,14 @@ u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev, struct list_head *done)
  */
 void fluidnpu_cq_ack(struct fluidnpu_device *fdev, u32 halted)
 {
+	struct fluidnpu_cq *cq = &fdev->cq;
 	u32 i;
 
-	fluidnpu_write(fdev, FLUIDNPU_REG_DOORBELL_CQ, fdev->cq.head & FLUIDNPU_CQ_MASK);
+	/* Nothing new also means that the device may be in the middle of a reset. */
+	if (cq->head == cq->acked)
+		return;
+	cq->acked = cq->head;
+	fluidnpu_write(fdev, FLUIDNPU_REG_DOORBELL_CQ, cq->head & FLUIDNPU_CQ_MASK);
 	for (i = 0; i < fdev->num_queues; i++) {
 		if (halted & BIT(i))
 			fluidnpu_write(fdev, fluidnpu_qreg(&fdev->queues[i], FLUIDNPU_QREG_CTRL),

@@ -86,31 +86,45 @@ static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 	return fence;
 }
 
-/* Is the job, the oldest of its queue, what keeps the queue from going on? */
-static bool fluidnpu_sched_is_stuck(struct fluidnpu_queue *queue)
+/* What to do about a job whose time is up. */
+enum fluidnpu_verdict {
+	FLUIDNPU_VERDICT_WAIT,		/* it has ended, or others keep it from running */
+	FLUIDNPU_VERDICT_STOP,		/* the device runs it, or nothing at all */
+	FLUIDNPU_VERDICT_RESET,		/* the device does not know the queue any more */
+};
+
+/* @job is the oldest of @queue, as far as the scheduler knows. */
+static enum fluidnpu_verdict fluidnpu_sched_judge(struct fluidnpu_queue *queue,
+						  struct fluidnpu_job *job)
 {
 	struct fluidnpu_device *fdev = queue->fdev;
-	bool running = fluidnpu_queue_status(queue) & FLUIDNPU_QSTATUS_RUNNING;
+	u32 status = fluidnpu_queue_status(queue);
 	u32 i;
+
+	if (job->slot == FLUIDNPU_NO_SLOT)
+		return FLUIDNPU_VERDICT_WAIT;
+	if (!(status & FLUIDNPU_QSTATUS_ENABLED))
+		return FLUIDNPU_VERDICT_RESET;
 
 	/*
 	 * A job that has started stands still while a queue above is served. One
 	 * that has not waits for any other, if only for the end of a layer. Those
 	 * have timeouts of their own.
 	 */
-	for (i = running ? queue->index + 1 : 0; i < fdev->num_queues; i++) {
+	for (i = status & FLUIDNPU_QSTATUS_RUNNING ? queue->index + 1 : 0;
+	     i < fdev->num_queues; i++) {
 		if (i != queue->index &&
 		    fluidnpu_queue_status(&fdev->queues[i]) & FLUIDNPU_QSTATUS_RUNNING)
-			return false;
+			return FLUIDNPU_VERDICT_WAIT;
 	}
-	return true;
+	return FLUIDNPU_VERDICT_STOP;
 }
 
-/* Returns whether only a reset of the device helps. */
-static bool fluidnpu_sched_recover_queue(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
+static void fluidnpu_sched_recover(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 {
 	struct fluidnpu_device *fdev = queue->fdev;
-	bool reset = false;
+	struct fluidnpu_job *guilty = NULL;
+	enum fluidnpu_verdict verdict;
 	unsigned long flags;
 	LIST_HEAD(done);
 
@@ -119,7 +133,8 @@ static bool fluidnpu_sched_recover_queue(struct fluidnpu_queue *queue, struct fl
 	/* Perhaps just an interrupt was lost. */
 	fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev, &done));
 
-	if (job->slot != FLUIDNPU_NO_SLOT && fluidnpu_sched_is_stuck(queue)) {
+	verdict = fluidnpu_sched_judge(queue, job);
+	if (verdict == FLUIDNPU_VERDICT_STOP) {
 		bool started = fluidnpu_queue_status(queue) & FLUIDNPU_QSTATUS_RUNNING;
 
 		if (fluidnpu_queue_stop(queue)) {
@@ -128,13 +143,19 @@ static bool fluidnpu_sched_recover_queue(struct fluidnpu_queue *queue, struct fl
 			fluidnpu_cq_ack(fdev, halted & ~BIT(queue->index));
 			fluidnpu_queue_restart(queue, job, started, &done);
 		} else {
-			reset = true;
+			verdict = FLUIDNPU_VERDICT_RESET;
+			guilty = job;
 		}
 	}
 
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
 	fluidnpu_signal_done(&done);
-	return reset;
+
+	if (verdict == FLUIDNPU_VERDICT_RESET) {
+		drm_warn(&fdev->drm, "queue %u is out of control: resetting the device\n",
+			 queue->index);
+		fluidnpu_device_reset(fdev, guilty);
+	}
 }
 
 static void fluidnpu_sched_blame(struct fluidnpu_job *job)
@@ -161,11 +182,7 @@ static enum drm_gpu_sched_stat fluidnpu_sched_timedout_job(struct drm_sched_job 
 
 	if (drm_dev_enter(&queue->fdev->drm, &idx)) {
 		stat = DRM_GPU_SCHED_STAT_NOMINAL;
-		if (fluidnpu_sched_recover_queue(queue, job)) {
-			drm_warn(&queue->fdev->drm, "queue %u does not stop: resetting the device\n",
-				 queue->index);
-			fluidnpu_device_reset(queue->fdev, job);
-		}
+		fluidnpu_sched_recover(queue, job);
 		if (job->error == -ETIME)
 			fluidnpu_sched_blame(job);
 		drm_dev_exit(idx);

@@ -202,6 +202,73 @@ static void commands_in_flight_end_with_enodev(void)
 	works_again();
 }
 
+/* A function-level reset, as root can do it at any time. */
+static void jobs_survive_a_reset(void)
+{
+	struct drm_fluidnpu_event event;
+	struct drm_fluidnpu_job args[20];
+	struct job first, rest;
+	struct ctx ctx;
+	struct net net;
+	int fd = npu_open();
+
+	REQUIRE(!ctx_create(fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 256, &ctx), "ctx_create");
+	REQUIRE(!net_create(fd, 30, &net), "net_create");
+	job_init(&first, &net, 2, 0);
+	job_init(&rest, &net, 2, 0);
+	rest.samples[0].start_layer = 28;
+	rest.samples[1].start_layer = 28;
+	for (unsigned int i = 0; i < 20; i++) {
+		args[i] = i ? rest.args : first.args;
+		args[i].user_data = i * 10;
+	}
+	EXPECT_OK(submit(&ctx, args, 20, NULL, 0));
+	EXPECT_OK(pci_write("reset", "1"));
+	for (unsigned int i = 0; i < 20; i++) {
+		for (unsigned int n = 0; n < 2; n++) {
+			REQUIRE(ctx_event(&ctx, &event), "no event");
+			EXPECT_EQ(event.type, DRM_FLUIDNPU_EVENT_EXIT);
+			EXPECT_EQ(event.class_index, n);
+		}
+		REQUIRE(ctx_event(&ctx, &event), "no event");
+		EXPECT_EQ(event.type, DRM_FLUIDNPU_EVENT_JOB);
+		EXPECT_EQ(event.user_data, i * 10);
+		EXPECT_EQ(event.error, 0);
+	}
+	EXPECT_EQ(ctx_pending(&ctx), 0);
+	ctx_destroy(&ctx);
+	net_destroy(&net);
+	close(fd);
+	works_again();
+}
+
+static void a_started_job_in_mid_network_is_lost_in_a_reset(void)
+{
+	struct drm_fluidnpu_counters before, now;
+	struct drm_fluidnpu_event event;
+	struct ctx ctx;
+	struct net net;
+	struct job job;
+	int fd = npu_open();
+
+	REQUIRE(!ctx_create(fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &ctx), "ctx_create");
+	REQUIRE(!net_create(fd, 200, &net), "net_create");
+	job_init(&job, &net, 1, 0);
+	job.samples[0].start_layer = 1;
+	REQUIRE(!npu_counters(fd, &before), "query failed");
+	EXPECT_OK(submit_one(&ctx, &job));
+	do {
+		REQUIRE(!npu_counters(fd, &now), "query failed");
+	} while (now.values[FLUIDNPU_CNT_LAYERS] == before.values[FLUIDNPU_CNT_LAYERS]);
+	EXPECT_OK(pci_write("reset", "1"));
+	REQUIRE(ctx_job_event(&ctx, &event), "no event");
+	EXPECT_EQ(event.error, -EIO);
+	ctx_destroy(&ctx);
+	net_destroy(&net);
+	close(fd);
+	works_again();
+}
+
 static void a_dma_buf_outlives_the_device(void)
 {
 	int fd = npu_open(), dmabuf;
@@ -321,6 +388,9 @@ static const struct tap_test tests[] = {
 	{ "poll() wakes up at removal", poll_wakes_up_at_removal },
 	{ "io_uring commands in flight end with ENODEV at removal",
 	  commands_in_flight_end_with_enodev },
+	{ "jobs survive a function-level reset", jobs_survive_a_reset },
+	{ "a started job in mid-network is lost in a reset, with EIO",
+	  a_started_job_in_mid_network_is_lost_in_a_reset },
 	{ "a dma-buf outlives the device", a_dma_buf_outlives_the_device },
 	{ "a fence outlives the device and holds the module", a_fence_outlives_the_device },
 	{ "the module stays while files are open", the_module_stays_while_files_are_open },
