@@ -245,8 +245,8 @@ static int open_inputs(struct run *run)
 static int open_labels(struct run *run)
 {
 	const struct options *o = run->options;
-	struct fnpu_error error;
-	uint64_t count;
+	struct fnpu_error error = { "" };
+	uint64_t count = 0;
 
 	if (!o->labels)
 		return 0;
@@ -530,14 +530,17 @@ static int read_counters(struct run *run, struct fnpu_counters *counters)
 
 static int measure(struct run *run)
 {
+	const struct options *o = run->options;
+	const char *mode = o->progress;
 	struct report *r = &run->report;
 	int64_t started = host_ns();
 	int ret;
 
 	if (read_counters(run, &r->before))
 		return -1;
-	progress_start(&run->progress, run->options->quiet ? "never" : run->options->progress,
-		       "samples", run->total);
+	if (o->quiet || (run->few && !strcmp(o->progress, "auto")))
+		mode = "never";
+	progress_start(&run->progress, mode, "samples", run->total);
 	ret = run_all(run);
 	progress_end(&run->progress);
 	if (ret || read_counters(run, &r->after))

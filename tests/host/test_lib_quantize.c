@@ -4,6 +4,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -76,15 +77,33 @@ static void channels_move_to_the_end(void **state)
 	assert_memory_equal(out, expected, sizeof(out));
 }
 
-static void byte_table_equals_scaling_and_quantizing(void **state)
+static void expect_byte_map(float byte_scale, float offset, float scale, int32_t zero_point,
+			    bool flips)
 {
-	const float byte_scale = 1 / 255.0f, offset = -0.25f, scale = 0.0078f;
-	int8_t table[256];
+	struct fnpu_byte_map map;
+	uint8_t in[259];
+	int8_t out[260];
 
+	fnpu_byte_map_init(&map, byte_scale, offset, scale, zero_point);
+	assert_int_equal(map.flips, flips);
+	for (int i = 0; i < 259; i++)
+		in[i] = (uint8_t)(i * 7);
+	for (size_t count = 0; count <= sizeof(in); count++) {
+		out[count] = 99;
+		fnpu_quantize_bytes(&map, in, count, out);
+		assert_int_equal(out[count], 99);
+		for (size_t i = 0; i < count; i++)
+			assert_int_equal(out[i], reference((float)in[i] * byte_scale + offset, scale,
+							   zero_point));
+	}
+}
+
+static void image_bytes_equal_scaling_and_quantizing(void **state)
+{
 	(void)state;
-	fnpu_quantize_table(byte_scale, offset, scale, 3, table);
-	for (int b = 0; b < 256; b++)
-		assert_int_equal(table[b], reference((float)b * byte_scale + offset, scale, 3));
+	expect_byte_map(1 / 255.0f, -0.25f, 0.0078f, 3, false);
+	expect_byte_map(1 / 255.0f, 0, 1 / 255.0f, -128, true);
+	expect_byte_map(1 / 255.0f, 0, 1 / 255.0f, -127, false);
 }
 
 static void rounding_mode_of_the_host_is_the_default(void **state)
@@ -101,7 +120,7 @@ int main(void)
 		cmocka_unit_test(values_out_of_range_saturate),
 		cmocka_unit_test(random_values_equal_the_reference),
 		cmocka_unit_test(channels_move_to_the_end),
-		cmocka_unit_test(byte_table_equals_scaling_and_quantizing),
+		cmocka_unit_test(image_bytes_equal_scaling_and_quantizing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 /* Sessions on the emulated NPU: results, order, limits, failures, time. */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -333,6 +334,44 @@ static void two_sessions_share_a_device(void **state)
 	fnpu_session_close(b);
 }
 
+/* Not with cmocka's assertions, which are for the main thread. */
+static void *serve_in_thread(void *arg)
+{
+	struct fixture *f = arg;
+	struct fnpu_session *s;
+	struct fnpu_error error;
+	struct fnpu_result results[8];
+	int good = 0;
+
+	for (int round = 0; round < 20; round++) {
+		int taken = 0, n = 1;
+
+		if (fnpu_session_open(f->device, f->model, NULL, &s, &error))
+			return NULL;
+		for (int i = 0; i < 40; i++)
+			submit(s, (uint64_t)i, i % 3 ? sure : unsure);
+		while (taken < 30 && (n = fnpu_session_wait(s, results, 8, -1)) > 0)
+			for (int i = 0; i < n; i++, taken++)
+				good += !results[i].status && results[i].head.class_index ==
+					(results[i].user_data % 3 ? 1 : 3);
+		fnpu_session_close(s);	/* with some in flight */
+	}
+	return (void *)(intptr_t)good;
+}
+
+static void sessions_in_several_threads_share_a_device(void **state)
+{
+	pthread_t threads[4];
+	void *good;
+
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, serve_in_thread, *state), 0);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(threads[i], &good), 0);
+		assert_true((intptr_t)good >= 20 * 30);
+	}
+}
+
 static void run_mixture(struct fixture *f, uint64_t *times)
 {
 	struct fnpu_session *s;
@@ -510,6 +549,7 @@ int main(void)
 						setup_broken, teardown),
 		TEST(close_with_jobs_in_flight_leaves_the_device_usable),
 		TEST(two_sessions_share_a_device),
+		TEST(sessions_in_several_threads_share_a_device),
 		TEST(device_times_repeat_from_run_to_run),
 		TEST(descriptor_is_readable_while_there_is_something_to_do),
 		TEST(wait_without_samples_returns_at_once),

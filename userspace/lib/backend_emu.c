@@ -286,11 +286,11 @@ static int emu_counters(struct fnpu_device *device, struct fnpu_counters *counte
 
 static void read_info(struct emu *emu, struct fnpu_device_info *info)
 {
-	uint32_t words[sizeof(info->geometry) / sizeof(uint32_t)];
+	for (uint32_t offset = 0; offset < sizeof(info->geometry); offset += sizeof(uint32_t)) {
+		uint32_t word = reg_read(emu, FLUIDNPU_REG_GEOMETRY + offset);
 
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		words[i] = reg_read(emu, FLUIDNPU_REG_GEOMETRY + 4 * i);
-	memcpy(&info->geometry, words, sizeof(words));
+		memcpy((char *)&info->geometry + offset, &word, sizeof(word));
+	}
 	info->hw_version = reg_read(emu, FLUIDNPU_REG_VERSION);
 	info->features = reg_read(emu, FLUIDNPU_REG_FEATURES);
 	info->clock_hz = reg_read(emu, FLUIDNPU_REG_CLOCK_HZ);

@@ -38,8 +38,10 @@ int fnpu_model_load(const char *path, struct fnpu_model **out, struct fnpu_error
 		return fnpu_fail(error, -ENOMEM, "out of memory");
 	ret = fnpu_file_open(path, &model->file, text.text, sizeof(text.text));
 	if (ret) {
-		fnpu_fail(error, ret, "cannot load the model %.400s", text.text);
 		ret = ret == -EINVAL ? -EBADMSG : ret;
+		fnpu_fail(error, ret, "cannot load the model %.400s%s", text.text,
+			  ret == -ENOENT ? ": npucc makes one from ONNX" :
+			  ret == -EBADMSG ? ": compile it again with npucc" : "");
 		goto err;
 	}
 	ret = read_model(model, &text);

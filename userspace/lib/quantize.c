@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <string.h>
+
 #include "quantize.h"
 
 /*
@@ -26,9 +28,36 @@ void fnpu_quantize_nchw(const float *in, uint32_t channels, size_t pixels,
 			out[i * channels + c] = fnpu_quantize(in[c * pixels + i], scale, zero_point);
 }
 
-void fnpu_quantize_table(float byte_scale, float byte_offset, float scale, int32_t zero_point,
-			 int8_t table[256])
+void fnpu_byte_map_init(struct fnpu_byte_map *map, float byte_scale, float byte_offset,
+			float scale, int32_t zero_point)
 {
-	for (int b = 0; b < 256; b++)
-		table[b] = fnpu_quantize((float)b * byte_scale + byte_offset, scale, zero_point);
+	map->flips = true;
+	for (int b = 0; b < 256; b++) {
+		map->table[b] = fnpu_quantize((float)b * byte_scale + byte_offset, scale,
+					      zero_point);
+		map->flips = map->flips && map->table[b] == b - 128;
+	}
+}
+
+static size_t flip_words(const uint8_t *in, size_t count, int8_t *out)
+{
+	size_t i;
+
+	for (i = 0; count - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+		uint64_t word;
+
+		memcpy(&word, in + i, sizeof(word));
+		word ^= UINT64_C(0x8080808080808080);
+		memcpy(out + i, &word, sizeof(word));
+	}
+	return i;
+}
+
+void fnpu_quantize_bytes(const struct fnpu_byte_map *map, const uint8_t *in, size_t count,
+			 int8_t *out)
+{
+	size_t i = map->flips ? flip_words(in, count, out) : 0;
+
+	for (; i < count; i++)
+		out[i] = map->table[in[i]];
 }

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "quantize.h"
 #include "session.h"
 
 #define DEFAULT_DEPTH		2u
@@ -175,8 +174,8 @@ int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model
 	bound = o->queue_bound ? o->queue_bound : DEFAULT_QUEUE_BATCHES * s->max_batch;
 	/* waiting, running, and as many again whose results have not been fetched */
 	s->num_slots = bound + 2 * s->depth * s->max_batch;
-	fnpu_quantize_table(s->info->byte_scale, s->info->byte_offset, s->info->input_scale,
-			    s->info->input_zero_point, s->byte_table);
+	fnpu_byte_map_init(&s->byte_map, s->info->byte_scale, s->info->byte_offset,
+			   s->info->input_scale, s->info->input_zero_point);
 
 	ret = open_sched(s, o->policy, bound, error);
 	if (!ret)
@@ -243,7 +242,6 @@ static void store_input(struct fnpu_session *s, const struct fnpu_request *r, ui
 {
 	const struct fnpu_model_info *info = s->info;
 	int8_t *to = (int8_t *)fnpu_bo_map(s->bos[BUFFER_INPUTS]) + slot * s->input_stride;
-	const uint8_t *bytes = r->input;
 
 	switch (r->format) {
 	case FNPU_INPUT_F32_NCHW:
@@ -251,8 +249,7 @@ static void store_input(struct fnpu_session *s, const struct fnpu_request *r, ui
 				   info->input_scale, info->input_zero_point, to);
 		break;
 	case FNPU_INPUT_U8_NHWC:
-		for (size_t i = 0; i < info->input_bytes; i++)
-			to[i] = s->byte_table[bytes[i]];
+		fnpu_quantize_bytes(&s->byte_map, r->input, info->input_bytes, to);
 		break;
 	case FNPU_INPUT_I8_NHWC:
 		memcpy(to, r->input, info->input_bytes);

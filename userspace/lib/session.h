@@ -23,6 +23,7 @@
 #include "context.h"
 #include "fluidnpu.h"
 #include "model.h"
+#include "quantize.h"
 #include "fnpu_sched.h"
 
 enum slot_state {
@@ -70,7 +71,7 @@ enum session_buffer {
  * struct fnpu_session - a session
  * @bos, @bo_handles, @num_bos: buffers in use; those of no bytes are left out of @bo_handles
  * @input_stride, @state_stride, @logits_stride: bytes from one sample to the next
- * @byte_table: what a byte of an image becomes
+ * @byte_map: what a byte of an image becomes
  * @heads: FNPU_SESSION_NO_EXIT: max_exits per slot
  * @free_slots, @done, @taken: slots in these states
  * @waiting, @running: numbers of slots in these states
@@ -96,7 +97,7 @@ struct fnpu_session {
 	size_t input_stride;
 	size_t state_stride;
 	size_t logits_stride;
-	int8_t byte_table[256];
+	struct fnpu_byte_map byte_map;
 
 	struct slot *slots;
 	uint32_t num_slots;
