@@ -68,6 +68,7 @@ struct fnpu_context {
 /**
  * struct fnpu_backend_ops - a back end
  * @name: by which it is chosen
+ * @job_failed: what to tell of a sample whose job ended with -EIO
  * @open: fill device->info but backend and path, set device->priv
  * @close: undo it
  * @counters: read them. Any thread.
@@ -89,6 +90,7 @@ struct fnpu_context {
  */
 struct fnpu_backend_ops {
 	const char *name;
+	const char *job_failed;
 	int (*open)(struct fnpu_device *device, const char *path, struct fnpu_error *error);
 	void (*close)(struct fnpu_device *device);
 	int (*counters)(struct fnpu_device *device, struct fnpu_counters *counters);

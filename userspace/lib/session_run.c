@@ -26,13 +26,13 @@ static float float_of_bits(uint32_t bits)
 }
 
 /* Static, so that a result can point at it. */
-static const char *reason_of(int status)
+static const char *reason_of(const struct fnpu_session *s, int status)
 {
 	switch (status) {
 	case 0:
 		return NULL;
 	case -EIO:
-		return "its job failed on the device (the kernel log says why: dmesg)";
+		return s->device->ops->job_failed;
 	case -ETIME:
 		return "its job took too long and was ended";
 	case -ENODEV:
@@ -56,7 +56,7 @@ static void finish_sample(struct fnpu_session *s, uint32_t index, int status)
 
 	slot->state = SLOT_DONE;
 	slot->result.status = status;
-	slot->result.reason = reason_of(status);
+	slot->result.reason = reason_of(s, status);
 	index_push(&s->done, index);
 	if (status)
 		s->stats.failed++;
@@ -127,7 +127,7 @@ static void end_job(struct fnpu_session *s, uint32_t number, int error)
 	}
 	if (error)
 		fnpu_fail(&s->error, error, "a job of %u samples failed: %s", job->count,
-			  reason_of(error));
+			  reason_of(s, error));
 	job->busy = false;
 	fnpu_sched_batch_end(s->sched, s->device_time, number);
 }
