@@ -374,7 +374,7 @@ void fnpu_session_close(struct fnpu_session *session);
  * at the next fnpu_session_flush(), _poll(), _wait() or _drain(), so that many share
  * a batch and a system call.
  * Errors: -EAGAIN the queue is full: fetch results first; -EINVAL wrong size or format;
- * -EIO, -ENODEV the session is broken (see fnpu_session_error()).
+ * what broke the session (see fnpu_session_wait() and fnpu_session_error()).
  */
 int fnpu_session_submit(struct fnpu_session *session, const struct fnpu_request *request);
 
@@ -394,7 +394,8 @@ int fnpu_session_poll(struct fnpu_session *session, struct fnpu_result *results,
  * @timeout_ns: at most so long (host time); negative: no limit; emu does not
  *	sleep and has no need of it
  * Returns the number taken; 0 when the session holds no sample; -ETIMEDOUT; -EINTR;
- * -EIO or -ENODEV when the device died: then every sample in flight still gets its result.
+ * -EIO, -ENODEV or -EPROTO once the device died or talks nonsense: before that, every
+ * sample in the session has got its result, with this status.
  */
 int fnpu_session_wait(struct fnpu_session *session, struct fnpu_result *results,
 		      uint32_t max, int64_t timeout_ns);
