@@ -28,7 +28,7 @@ BUILD=(
 	"${RUN[@]}"
 )
 
-LINT=(clang-format cppcheck sparse shellcheck)
+LINT=(clang clang-format cppcheck sparse shellcheck git)
 TRAIN=(python3-torch python3-onnx python3-numpy)
 
 wanted=()
@@ -37,7 +37,7 @@ for group in "$@"; do
 	build) wanted+=("${BUILD[@]}") ;;
 	run) wanted+=("${RUN[@]}") ;;
 	test)
-		wanted+=("${BUILD[@]}")
+		wanted+=("${BUILD[@]}" g++)
 		# Any node will do, from wherever it came.
 		command -v node >/dev/null || wanted+=(nodejs)
 		command -v npm >/dev/null || wanted+=(npm)
