@@ -80,6 +80,29 @@ struct fluidnpu_ctx *fluidnpu_ctx_lookup(struct fluidnpu_file *ffile, u32 id)
 	return ctx;
 }
 
+/**
+ * fluidnpu_ctx_blame - a job of the context has timed out
+ * @ctx: context
+ *
+ * Comes before the job ends for its owner, who shall find the context banned if
+ * it was the last straw.
+ */
+void fluidnpu_ctx_blame(struct fluidnpu_ctx *ctx)
+{
+	struct fluidnpu_file *ffile = ctx->ffile;
+	struct drm_device *drm = &ffile->fdev->drm;
+
+	lockdep_assert_held(&ffile->fdev->hw_lock);
+
+	drm_warn(drm, "%s[%d]: queue %u: job timed out\n", ffile->comm, ffile->pid,
+		 ctx->queue->index);
+	if (++ctx->guilty == FLUIDNPU_MAX_GUILTY) {
+		WRITE_ONCE(ctx->banned, true);
+		drm_warn(drm, "%s[%d]: context is banned after %u such jobs\n", ffile->comm,
+			 ffile->pid, ctx->guilty);
+	}
+}
+
 /* With fewer queues than priorities, neighbours share one. */
 static struct fluidnpu_queue *fluidnpu_queue_of_priority(struct fluidnpu_device *fdev, u32 priority)
 {

@@ -63,7 +63,7 @@ struct fluidnpu_file {
  * @entity: its jobs that wait for the hardware
  * @events: event ring
  * @lock: jobs enter @entity in the order of their sequence numbers
- * @guilty: jobs that timed out
+ * @guilty: jobs that timed out; protected by hw_lock
  * @banned: it has been too often; written once
  */
 struct fluidnpu_ctx {
@@ -87,6 +87,7 @@ struct fluidnpu_vm *fluidnpu_file_vm(struct fluidnpu_file *ffile);
 
 struct fluidnpu_ctx *fluidnpu_ctx_lookup(struct fluidnpu_file *ffile, u32 id);
 void fluidnpu_ctx_put(struct fluidnpu_ctx *ctx);
+void fluidnpu_ctx_blame(struct fluidnpu_ctx *ctx);
 
 static inline struct fluidnpu_ctx *fluidnpu_ctx_get(struct fluidnpu_ctx *ctx)
 {

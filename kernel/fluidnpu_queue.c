@@ -457,11 +457,13 @@ void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *g
 		struct fluidnpu_job *job = jobs[i];
 		int error = 0;
 
-		if (job == guilty)
+		if (job == guilty) {
+			fluidnpu_ctx_blame(job->ctx);
 			error = -ETIME;
-		else if ((!i && head_started && job->samples[0].start_layer) ||
-			 job->replays++ >= FLUIDNPU_MAX_REPLAYS)
+		} else if ((!i && head_started && job->samples[0].start_layer) ||
+			   job->replays++ >= FLUIDNPU_MAX_REPLAYS) {
 			error = -EIO;
+		}
 
 		if (error || fluidnpu_queue_push(queue, job)) {
 			fluidnpu_job_end(job, error ?: -EIO, &cqe);

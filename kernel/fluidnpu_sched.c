@@ -158,20 +158,6 @@ static void fluidnpu_sched_recover(struct fluidnpu_queue *queue, struct fluidnpu
 	}
 }
 
-static void fluidnpu_sched_blame(struct fluidnpu_job *job)
-{
-	struct fluidnpu_ctx *ctx = job->ctx;
-	struct drm_device *drm = &ctx->ffile->fdev->drm;
-
-	drm_warn(drm, "%s[%d]: queue %u: job timed out\n", ctx->ffile->comm, ctx->ffile->pid,
-		 ctx->queue->index);
-	if (++ctx->guilty >= FLUIDNPU_MAX_GUILTY && !ctx->banned) {
-		WRITE_ONCE(ctx->banned, true);
-		drm_warn(drm, "%s[%d]: context is banned after %u such jobs\n", ctx->ffile->comm,
-			 ctx->ffile->pid, ctx->guilty);
-	}
-}
-
 static enum drm_gpu_sched_stat fluidnpu_sched_timedout_job(struct drm_sched_job *sched_job)
 {
 	enum drm_gpu_sched_stat stat = DRM_GPU_SCHED_STAT_ENODEV;
@@ -183,8 +169,6 @@ static enum drm_gpu_sched_stat fluidnpu_sched_timedout_job(struct drm_sched_job 
 	if (drm_dev_enter(&queue->fdev->drm, &idx)) {
 		stat = DRM_GPU_SCHED_STAT_NOMINAL;
 		fluidnpu_sched_recover(queue, job);
-		if (job->error == -ETIME)
-			fluidnpu_sched_blame(job);
 		drm_dev_exit(idx);
 	}
 
