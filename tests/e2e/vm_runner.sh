@@ -28,5 +28,18 @@ check "a hang ends at the deadline and shows the guest's last output" \
 check "a panic is recognised" ends 120 'panic' --cmd 'echo c >/proc/sysrq-trigger; sleep 60'
 check "a guest without the NPU says so" ends 1 'npurun: .*/dev/fluidnpu' \
 	--cmd 'npurun --model /models/fmnist-resnet3.fnpu --limit 1 /data/t10k-images-idx3-ubyte.gz'
+# Without QEMU or a kernel: a tree and a cache that have neither.
+mkdir "$tap_dir/tree"
+cp -r tools "$tap_dir/tree/"
+refuses "missing QEMU says what to run" 125 'tools/build-qemu.sh' \
+	"$tap_dir/tree/tools/vm-run" --initrd out/guest.cpio --cmd true
+refuses "a missing kernel says what to run" 125 'tools/fetch-kernel.sh' \
+	env XDG_CACHE_HOME="$tap_dir" tools/vm-run --initrd out/guest.cpio --cmd true
+if grep -qwE 'vmx|svm' /proc/cpuinfo; then
+	skip "KVM where there is none" "there is KVM"
+else
+	refuses "KVM where there is none" 125 'KVM cannot run a guest here' \
+		tools/vm-run --initrd out/guest.cpio --cmd true --accel kvm
+fi
 check "a missing image is named" ends 125 'nowhere' --initrd /nowhere.cpio --cmd true
 done_testing
