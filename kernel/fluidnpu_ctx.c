@@ -354,12 +354,13 @@ void fluidnpu_file_show_fdinfo(struct drm_printer *p, struct drm_file *file)
  * @wait: poll table
  *
  * Return: EPOLLIN while any event ring of the file holds an event, EPOLLHUP
- * and EPOLLERR when the device is gone.
+ * and EPOLLERR when the device is gone and no ring will get another one.
  */
 __poll_t fluidnpu_file_poll(struct file *filp, struct poll_table_struct *wait)
 {
 	struct drm_file *file = filp->private_data;
 	struct fluidnpu_file *ffile = file->driver_priv;
+	bool readable = false, expects = false;
 	struct fluidnpu_ctx *ctx;
 	unsigned long id;
 	__poll_t mask = 0;
@@ -367,15 +368,13 @@ __poll_t fluidnpu_file_poll(struct file *filp, struct poll_table_struct *wait)
 	poll_wait(filp, &ffile->waiters, wait);
 
 	xa_lock(&ffile->contexts);
-	xa_for_each(&ffile->contexts, id, ctx) {
-		if (fluidnpu_event_ring_readable(&ctx->events)) {
-			mask |= EPOLLIN | EPOLLRDNORM;
-			break;
-		}
-	}
+	xa_for_each(&ffile->contexts, id, ctx)
+		fluidnpu_event_ring_poll(&ctx->events, &readable, &expects);
 	xa_unlock(&ffile->contexts);
 
-	if (drm_dev_is_unplugged(file->minor->dev))
+	if (readable)
+		mask |= EPOLLIN | EPOLLRDNORM;
+	if (!expects && drm_dev_is_unplugged(file->minor->dev))
 		mask |= EPOLLERR | EPOLLHUP;
 	return mask;
 }

@@ -76,14 +76,21 @@ void fluidnpu_event_ring_close(struct fluidnpu_event_ring *ring)
 }
 
 /**
- * fluidnpu_event_ring_readable - does it hold an event, as far as the user says
+ * fluidnpu_event_ring_poll - what can be said of a ring to those who wait for it
  * @ring: event ring
- *
- * Return: true if the user has not consumed all events.
+ * @readable: set to true if the user has not consumed all events, as far as it says
+ * @expects: set to true if a job that has been accepted has not ended
  */
-bool fluidnpu_event_ring_readable(struct fluidnpu_event_ring *ring)
+void fluidnpu_event_ring_poll(struct fluidnpu_event_ring *ring, bool *readable, bool *expects)
 {
-	return READ_ONCE(ring->producer) != READ_ONCE(ring->shared->consumer);
+	unsigned long flags;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	if (ring->producer != READ_ONCE(ring->shared->consumer))
+		*readable = true;
+	if (ring->reserved)
+		*expects = true;
+	spin_unlock_irqrestore(&ring->lock, flags);
 }
 
 /**
@@ -142,7 +149,7 @@ void fluidnpu_event_post(struct fluidnpu_event_ring *ring, const struct drm_flui
 	ring->reserved--;
 	if (!ring->closed) {
 		ring->events[ring->producer & (ring->entries - 1)] = *event;
-		WRITE_ONCE(ring->producer, ring->producer + 1);
+		ring->producer++;
 		/* Pairs with the user's acquire: the entry first, then the index. */
 		smp_store_release(&ring->shared->producer, ring->producer);
 		wake = true;

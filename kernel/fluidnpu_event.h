@@ -40,7 +40,7 @@ int fluidnpu_event_ring_init(struct fluidnpu_event_ring *ring, struct drm_gem_ob
 			     u32 entries, wait_queue_head_t *waiters);
 void fluidnpu_event_ring_fini(struct fluidnpu_event_ring *ring);
 void fluidnpu_event_ring_close(struct fluidnpu_event_ring *ring);
-bool fluidnpu_event_ring_readable(struct fluidnpu_event_ring *ring);
+void fluidnpu_event_ring_poll(struct fluidnpu_event_ring *ring, bool *readable, bool *expects);
 int fluidnpu_event_reserve(struct fluidnpu_event_ring *ring, u32 count);
 void fluidnpu_event_unreserve(struct fluidnpu_event_ring *ring, u32 count);
 void fluidnpu_event_post(struct fluidnpu_event_ring *ring, const struct drm_fluidnpu_event *event);

@@ -236,9 +236,10 @@ void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu
 	if (error && job->fence->base.ops)
 		dma_fence_set_error(&job->fence->base, error);
 
-	fluidnpu_event_post(&ctx->events, &event);
+	/* The last reservation goes with the event, whose waiters look at both. */
 	fluidnpu_event_unreserve(&ctx->events, job->events_left - 1);
 	job->events_left = 0;
+	fluidnpu_event_post(&ctx->events, &event);
 }
 
 /* Take a job out of its slot and put it on the list of those to signal. */

@@ -540,14 +540,14 @@ static void a_preempted_job_does_not_time_out(void)
 	struct rig rig;
 	struct job job;
 
-	REQUIRE(rig_up(&rig, 10), "");	/* 0.05 s of device time */
+	REQUIRE(rig_up(&rig, 10), "");	/* 0.05 s of device time; 20 of them outlast the timeout */
 	REQUIRE(!ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_HIGH, 64, &high), "ctx_create");
-	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "250"), "cannot set the timeout");
+	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "700"), "cannot set the timeout");
 	job_init(&job, &rig.net, 1, 1);
-	for (unsigned int i = 0; i < 12; i++)
+	for (unsigned int i = 0; i < 20; i++)
 		EXPECT_OK(submit_one(&high, &job));
 	EXPECT_OK(submit_one(&rig.ctx, &job));
-	for (unsigned int i = 0; i < 12; i++) {
+	for (unsigned int i = 0; i < 20; i++) {
 		REQUIRE(ctx_job_event(&high, &event), "no event");
 		EXPECT_EQ(event.error, 0);
 	}

@@ -116,7 +116,7 @@ static void jobs_in_flight_end_with_enodev(void)
 	remove_device();
 
 	for (unsigned int i = 0; i < 20; i++) {
-		REQUIRE(ctx_job_event(&ctx, &event), "no event %u", i);
+		EXPECT(ctx_job_event(&ctx, &event), "no event %u", i);
 		EXPECT_EQ(event.error, -ENODEV);
 	}
 	EXPECT_EQ(ctx_pending(&ctx), 0);
