@@ -26,7 +26,7 @@ struct npucc_arena {
 void *npucc_alloc(struct npucc_arena *arena, size_t count, size_t size);
 
 /** npucc_printf() - a formatted string in the arena */
-__attribute__((format(printf, 2, 3)))
+__attribute__((format(printf, 2, 3), nonnull(2)))
 char *npucc_printf(struct npucc_arena *arena, const char *fmt, ...);
 
 /** npucc_arena_free() - everything at once; the arena can be used again */
