@@ -10,6 +10,9 @@
  * number of jobs. The event ring stays the one source of results: a
  * completion only matters when it says that the driver refused the job, for then
  * there is no JOB event and one is made up here.
+ *
+ * A session may move between threads. When the thread that armed the poll ends, the
+ * kernel ends the poll with ECANCELED: whoever waits or submits next arms it again.
  */
 #include <errno.h>
 #include <poll.h>
@@ -108,13 +111,15 @@ int kmd_uring_kick(struct fnpu_context *ctx)
 
 static void poll_done(struct kmd_ctx *kctx, const struct io_uring_cqe *cqe)
 {
-	if (cqe->res < 0 || (cqe->res & (POLLERR | POLLHUP)))
+	bool failed = cqe->res < 0 && cqe->res != -ECANCELED;
+
+	if (failed || (cqe->res > 0 && (cqe->res & (POLLERR | POLLHUP))))
 		kctx->poll = KMD_POLL_OFF;	/* the jobs' own completions have to do */
 	else if (!(cqe->flags & IORING_CQE_F_MORE))
 		kctx->poll = KMD_POLL_DISARMED;
 }
 
-/* Takes completions until one says that its job failed. */
+/* Takes completions until one says that its job was refused or failed. */
 static bool reap(struct kmd_ctx *kctx)
 {
 	struct io_uring_cqe *cqe;
