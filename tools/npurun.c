@@ -91,7 +91,9 @@ static const char usage[] =
 "  --logits DIR        write the logits of exit N to DIR/exitN.npy, one row per sample;\n"
 "                      NaN where a sample had left before\n"
 "  --json FILE         write the report as JSON\n"
-"  --progress WHEN     auto (default), always or never\n"
+"  --progress WHEN     auto (default: when there are more than a few samples), always\n"
+"                      or never; a line that is redrawn on a terminal, otherwise a\n"
+"                      line per 10 %\n"
 "  --quiet             print nothing but errors\n"
 "  --help, --version\n"
 "\n"
@@ -531,16 +533,15 @@ static int read_counters(struct run *run, struct fnpu_counters *counters)
 static int measure(struct run *run)
 {
 	const struct options *o = run->options;
-	const char *mode = o->progress;
+	bool progress = !strcmp(o->progress, "always") ||
+			(!strcmp(o->progress, "auto") && !run->few);
 	struct report *r = &run->report;
 	int64_t started = host_ns();
 	int ret;
 
 	if (read_counters(run, &r->before))
 		return -1;
-	if (o->quiet || (run->few && !strcmp(o->progress, "auto")))
-		mode = "never";
-	progress_start(&run->progress, mode, "samples", run->total);
+	progress_start(&run->progress, progress && !o->quiet, "samples", run->total);
 	ret = run_all(run);
 	progress_end(&run->progress);
 	if (ret || read_counters(run, &r->after))

@@ -11,9 +11,33 @@
 
 const char *cli_name = "fluidnpu";
 
+static int drawn;	/* characters of cli_draw()'s line */
+
+void cli_draw(const char *format, ...)
+{
+	int before = drawn;
+	va_list args;
+
+	if (drawn)
+		fputc('\r', stderr);
+	va_start(args, format);
+	drawn = vfprintf(stderr, format, args);
+	va_end(args);
+	if (drawn < before)
+		fprintf(stderr, "%*s", before - drawn, "");
+}
+
+void cli_end_line(void)
+{
+	if (drawn)
+		fputc('\n', stderr);
+	drawn = 0;
+}
+
 static void message(const char *format, va_list args)
 {
 	fflush(stdout);
+	cli_end_line();
 	fprintf(stderr, "%s: ", cli_name);
 	vfprintf(stderr, format, args);
 	fputc('\n', stderr);

@@ -10,6 +10,12 @@
 /** cli_name - the tool's name, set first thing in main() */
 extern const char *cli_name;
 
+/** cli_draw() - a line on the terminal in the place of the one that cli_draw() left there */
+void cli_draw(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/** cli_end_line() - what cli_draw() has drawn stays; all messages do this before they begin */
+void cli_end_line(void);
+
 /** cli_error() - "name: message" on stderr; returns -1, so that callers can pass failure on */
 int cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

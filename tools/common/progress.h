@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Progress on stderr: one line that is redrawn on a terminal, otherwise a plain
- * line about every tenth of the way.
+ * Progress on stderr: one line that is redrawn where a terminal can do that, otherwise
+ * (a file, a pipe, TERM=dumb) a plain line about every tenth of the way.
  */
 #ifndef FNPU_PROGRESS_H
 #define FNPU_PROGRESS_H
@@ -11,7 +11,7 @@
 
 struct progress {
 	bool enabled;
-	bool terminal;
+	bool redraw;
 	const char *what;
 	uint64_t total;
 	uint64_t shown;
@@ -21,10 +21,10 @@ struct progress {
 
 /**
  * progress_start() - begin with 0 of @total
- * @mode: "auto" (a redrawn line on a terminal, else lines), "always" (lines at least) or "never"
+ * @enabled: otherwise this and the rest do nothing
  * @what: plural noun of what is counted
  */
-void progress_start(struct progress *p, const char *mode, const char *what, uint64_t total);
+void progress_start(struct progress *p, bool enabled, const char *what, uint64_t total);
 
 /** progress_update() - @done are done; draws when there is reason to */
 void progress_update(struct progress *p, uint64_t done);
