@@ -243,6 +243,10 @@ static void unsound_metadata_are_refused_by_field(void **state)
 	expect_bad_meta("\"classes\":4", "\"classes\":9", "not inside a sample's logits");
 	expect_bad_meta("\"logits_off\":4", "\"logits_off\":5", "not inside a sample's logits");
 	expect_bad_meta("\"layer\":1", "\"layer\":4", "exits[].layer");
+	expect_bad_meta("\"layer\":1", "\"layer\":0", "exit early is not what layer 0");
+	expect_bad_meta("\"layer\":1", "\"layer\":3", "exit early is not what layer 3");
+	expect_bad_meta("\"classes\":4", "\"classes\":3", "exit early is not what layer 1");
+	expect_bad_meta("\"logits_off\":0", "\"logits_off\":4", "exit early is not what layer 1");
 	expect_bad_meta("\"confidence\"", "\"luck\"", "unknown criterion");
 	expect_bad_meta("\"labels\":[", "\"labels\":[1,", "labels[0]");
 	expect_bad_meta("\"max_stack\":8,", "", "geometry.max_stack is missing");

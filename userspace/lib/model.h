@@ -20,7 +20,7 @@ struct fnpu_model {
 
 /**
  * fnpu_model_parse_meta() - fill model->info from the META section
- * @program: checked; what META says must agree with it
+ * @model: with its file, whose program has been checked; what META says must agree with it
  * Returns 0, -EBADMSG or -ENOMEM. What was allocated until then is freed by fnpu_model_free().
  */
 int fnpu_model_parse_meta(struct fnpu_model *model, const char *json, size_t bytes,

@@ -153,10 +153,22 @@ static bool known_criterion(const char *s)
 	return !strcmp(s, "confidence") || !strcmp(s, "entropy") || !strcmp(s, "margin");
 }
 
-static int read_exit(struct reader *top, const cJSON *object, const struct fnpu_model_info *info,
-		     struct fnpu_exit_info *exit)
+/* Is @exit the head number @index of the program? */
+static bool exit_matches(const struct fnpu_model *model, const struct fnpu_exit_info *exit,
+			 uint32_t index)
+{
+	const struct fluidnpu_hw_layer *l = &fnpu_file_layers(model->file)[exit->layer];
+
+	return l->op == FLUIDNPU_LAYER_EXIT && l->exit_index == index &&
+	       l->in_c == exit->classes && l->logits_off == exit->logits_off;
+}
+
+static int read_exit(struct reader *top, const cJSON *object, const struct fnpu_model *model,
+		     uint32_t index)
 {
 	struct reader r = { object, "exits[]", top->error, top->status };
+	const struct fnpu_model_info *info = &model->info;
+	struct fnpu_exit_info *exit = &model->exits[index];
 
 	exit->name = get_string(&r, "name");
 	exit->classes = (uint32_t)get_integer(&r, "classes", 1, FLUIDNPU_MAX_CLASSES);
@@ -177,6 +189,10 @@ static int read_exit(struct reader *top, const cJSON *object, const struct fnpu_
 		return fnpu_fail(r.error, -EBADMSG,
 				 "its metadata are not sound: exit %s has the unknown criterion %s",
 				 exit->name, exit->criterion);
+	if (!exit_matches(model, exit, index))
+		return fnpu_fail(r.error, -EBADMSG,
+				 "its metadata are not sound: exit %s is not what layer %u of the program is",
+				 exit->name, exit->layer);
 	return 0;
 }
 
@@ -199,7 +215,7 @@ static int read_exits(struct reader *top, struct fnpu_model *model)
 		return fnpu_fail(top->error, -ENOMEM, "out of memory");
 	info->exits = model->exits;
 	cJSON_ArrayForEach(item, exits) {
-		ret = read_exit(top, item, info, &model->exits[i++]);
+		ret = read_exit(top, item, model, i++);
 		if (ret)
 			return ret;
 	}
