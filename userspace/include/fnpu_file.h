@@ -33,7 +33,7 @@ struct fnpu_file_header {
 enum fnpu_file_section_type {
 	/*
 	 * JSON text, no terminator:
-	 * { "name": "fmnist-resnet3", "producer": "npucc 1.0",
+	 * { "name": "fmnist-resnet3", "producer": "npucc 1.0.0",
 	 *   "input": { "name", "shape": [C, H, W], "scale", "zero_point",
 	 *              "byte_scale", "byte_offset" },
 	 *   "exits": [ { "name", "classes", "scale", "zero_point", "logits_off",

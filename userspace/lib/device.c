@@ -6,17 +6,10 @@
 #include "backend.h"
 #include "error.h"
 
-#define FNPU_VERSION	"1.0.0"
-
 static const struct fnpu_backend_ops *const backends[] = {
 	&fnpu_backend_kmd,	/* the default */
 	&fnpu_backend_emu,
 };
-
-const char *fnpu_version(void)
-{
-	return FNPU_VERSION;
-}
 
 static const struct fnpu_backend_ops *find_backend(const char *name)
 {

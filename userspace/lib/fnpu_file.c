@@ -421,6 +421,7 @@ int fnpu_file_write(const char *path, const struct fnpu_file_part *parts, unsign
 	ret = fnpu_file_build(parts, num, &data, &bytes, error, error_bytes);
 	if (ret)
 		return ret;
+	unlink(tmp);	/* of a process that had our number and was killed */
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0) {
 		ret = fail(&r, -errno, "cannot create %s: %s", tmp, strerror(errno));

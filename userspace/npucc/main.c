@@ -9,7 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fluidnpu.h"
 #include "program.h"
+
+#define EXIT_USAGE	2
 
 static const char usage[] =
 "Usage: npucc MODEL.onnx -o MODEL.fnpu [options]\n"
@@ -32,7 +35,9 @@ static const char usage[] =
 "Metadata of the model (metadata_props): fluidnpu.labels (names separated by\n"
 "commas), fluidnpu.input.byte_scale and .byte_offset (how a byte of an image\n"
 "becomes the float input, default 1/255 and 0), fluidnpu.exit.thresholds,\n"
-"fluidnpu.exit.criterion (confidence, entropy or margin).\n";
+"fluidnpu.exit.criterion (confidence, entropy or margin).\n"
+"\n"
+"Exit status: 0, 1 the model cannot be compiled or written, 2 wrong usage.\n";
 
 struct arguments {
 	const char *model;
@@ -68,11 +73,11 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct np
 		case 't':
 			if (!npucc_parse_floats(optarg, o->thresholds, &o->num_thresholds,
 						"--thresholds", error))
-				return 1;
+				return EXIT_USAGE;
 			break;
 		case 'g':
 			if (!npucc_geometry_set(&o->config, optarg, error))
-				return 1;
+				return EXIT_USAGE;
 			break;
 		case 'r':
 			a->report = true;
@@ -81,22 +86,22 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct np
 			fputs(usage, stdout);
 			return 0;
 		case 'V':
-			puts("npucc " NPUCC_VERSION);
+			printf("npucc %s\n", fnpu_version());
 			return 0;
 		default:
 			npucc_fail(error, "try 'npucc --help'");
-			return 1;
+			return EXIT_USAGE;
 		}
 	}
 	if (optind + 1 != argc) {
 		npucc_fail(error, "%s; try 'npucc --help'",
 			   optind < argc ? "more than one model" : "no model given");
-		return 1;
+		return EXIT_USAGE;
 	}
 	a->model = argv[optind];
 	if (!a->output && !a->report) {
 		npucc_fail(error, "no output given: use -o FILE, or --report to look only");
-		return 1;
+		return EXIT_USAGE;
 	}
 	return -1;
 }

@@ -3,6 +3,7 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
+#include "fluidnpu.h"
 #include "program.h"
 
 #define BYTE_SCALE	(1.0 / 255.0)	/* of images without metadata: 0..255 becomes 0..1 */
@@ -141,7 +142,7 @@ bool npucc_meta(struct npucc_arena *arena, struct npucc_program *program,
 	bool ok;
 
 	cJSON_AddStringToObject(meta, "name", program->name);
-	cJSON_AddStringToObject(meta, "producer", "npucc " NPUCC_VERSION);
+	cJSON_AddStringToObject(meta, "producer", npucc_printf(arena, "npucc %s", fnpu_version()));
 	ok = add_input(meta, program, graph, error);
 	if (ok) {
 		add_exits(meta, program->net);

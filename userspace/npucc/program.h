@@ -18,7 +18,6 @@
 #include "graph.h"
 #include "network.h"
 
-#define NPUCC_VERSION		"1.0"
 #define NPUCC_ALIGN_BYTES	64u	/* of tensors in the state and tables in the program */
 
 /**
