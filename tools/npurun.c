@@ -286,10 +286,10 @@ static int open_logits(struct run *run)
 	return run->row ? 0 : cli_error("out of memory");
 }
 
-/* Better now than after all the work. */
+/* Better now than after all the work; and the report of another run must not stay. */
 static int check_json(const char *path)
 {
-	int fd = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
 
 	if (path && fd < 0)
 		return cli_error("cannot write %s: %s", path, strerror(errno));
@@ -576,6 +576,8 @@ static void print_few(const struct run *run)
 			printf(": %s", run->info->labels[class_index]);
 		else
 			printf(": class %u", class_index);
+		if (run->labels)
+			printf(run->labels[i] == class_index ? " (right)" : " (wrong)");
 		printf(", %.1f %%, exit %u (%s), %.2f us\n", 100 * (double)result->head.confidence,
 		       result->exit_index, run->info->exits[result->exit_index].name,
 		       (double)(result->head.time - result->queued) * us);
