@@ -91,10 +91,15 @@ static int read_header(const struct idx *idx, uint32_t num_dims, uint32_t dims[M
 	return 0;
 }
 
-static int read_data(const struct idx *idx, uint64_t count, uint64_t item, uint8_t **data)
+static int read_data(const struct idx *idx, uint32_t num_dims, const uint32_t dims[MAX_DIMS],
+		     uint8_t **data)
 {
+	const uint64_t count = dims[0];
+	uint64_t item = 1;
 	int ret;
 
+	for (uint32_t i = 1; i < num_dims; i++)
+		item *= dims[i];	/* at most two factors of 32 bits */
 	if (!count || !item)
 		return fnpu_fail(idx->error, -EINVAL, "%s is empty: its header says 0 samples",
 				 idx->path);
@@ -117,16 +122,13 @@ static int idx_read(const char *path, uint32_t num_dims, uint32_t dims[MAX_DIMS]
 		    struct fnpu_error *error)
 {
 	struct idx idx = { gzopen(path, "rb"), path, error };
-	uint64_t item = 1;
 	int ret;
 
 	if (!idx.gz)
 		return fnpu_fail(error, -errno, "cannot open %s: %s", path, strerror(errno));
 	ret = read_header(&idx, num_dims, dims);
-	for (uint32_t i = 1; i < num_dims; i++)
-		item *= dims[i];	/* at most two factors of 32 bits */
 	if (!ret)
-		ret = read_data(&idx, dims[0], item, data);
+		ret = read_data(&idx, num_dims, dims, data);
 	gzclose_r(idx.gz);
 	return ret;
 }
