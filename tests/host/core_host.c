@@ -285,7 +285,7 @@ void tb_queue_enable(struct tb *tb, unsigned int q, uint32_t entries, uint32_t p
 	tb_write(tb, reg + FLUIDNPU_QREG_BASE_HI, tb->rings[q].base >> 32);
 	tb_write(tb, reg + FLUIDNPU_QREG_ENTRIES, entries);
 	tb_write(tb, reg + FLUIDNPU_QREG_PRIORITY, priority);
-	tb_write(tb, reg + FLUIDNPU_QREG_CTRL, FLUIDNPU_QCTRL_ENABLE);
+	tb_queue_control(tb, q, FLUIDNPU_QCTRL_ENABLE);
 }
 
 void tb_push(struct tb *tb, unsigned int q, const struct fluidnpu_hw_sqe *sqe)
@@ -305,6 +305,25 @@ void tb_submit(struct tb *tb, unsigned int q, const struct fluidnpu_hw_sqe *sqe)
 {
 	tb_push(tb, q, sqe);
 	tb_doorbell(tb, q);
+}
+
+void tb_queue_control(struct tb *tb, unsigned int q, uint32_t value)
+{
+	tb_write(tb, FLUIDNPU_REG_QUEUE(q) + FLUIDNPU_QREG_CTRL, value);
+}
+
+struct fluidnpu_hw_sqe tb_nop(uint64_t cookie)
+{
+	return (struct fluidnpu_hw_sqe){ .opcode = FLUIDNPU_OP_NOP, .cookie = cookie };
+}
+
+struct tb *tb_ready(const struct fnpu_config *config, enum tb_worker worker)
+{
+	struct tb *tb = tb_new(config, worker);
+
+	tb_as_enable(tb, TB_AS);
+	tb_cq_enable(tb, 256);
+	return tb;
 }
 
 bool tb_step(struct tb *tb)
@@ -356,8 +375,7 @@ const struct fluidnpu_hw_cqe *tb_job_cqe(const struct tb *tb, uint64_t cookie)
 	return NULL;
 }
 
-const struct fluidnpu_hw_cqe *tb_exit_cqe(const struct tb *tb, uint64_t cookie,
-					  unsigned int sample)
+const struct fluidnpu_hw_cqe *tb_exit_cqe(const struct tb *tb, uint64_t cookie, unsigned int sample)
 {
 	for (unsigned int i = 0; i < tb->num_cqes; i++)
 		if (tb->cqes[i].type == FLUIDNPU_CQE_EXIT && tb->cqes[i].cookie == cookie &&
@@ -443,18 +461,30 @@ struct fluidnpu_hw_layer *tb_conv(struct tb_program *p, uint32_t in_off, uint32_
 
 	*l = (struct fluidnpu_hw_layer){
 		.op = FLUIDNPU_LAYER_CONV,
-		.in_off = in_off, .out_off = out_off,
-		.in_h = h, .in_w = w, .in_c = c,
+		.in_off = in_off,
+		.out_off = out_off,
+		.in_h = h,
+		.in_w = w,
+		.in_c = c,
 		.out_h = (h + 2 * pad - kernel) / stride + 1,
 		.out_w = (w + 2 * pad - kernel) / stride + 1,
 		.out_c = out_c,
-		.kernel_h = kernel, .kernel_w = kernel,
-		.stride_h = stride, .stride_w = stride,
-		.pad_t = pad, .pad_l = pad, .pad_b = pad, .pad_r = pad,
-		.dilation_h = 1, .dilation_w = 1, .groups = 1,
+		.kernel_h = kernel,
+		.kernel_w = kernel,
+		.stride_h = stride,
+		.stride_w = stride,
+		.pad_t = pad,
+		.pad_l = pad,
+		.pad_b = pad,
+		.pad_r = pad,
+		.dilation_h = 1,
+		.dilation_w = 1,
+		.groups = 1,
 		.live_bytes = h * w * c + 64,
-		.zp_in = in_off == FLUIDNPU_TENSOR_INPUT ? -128 : 3, .zp_out = 3,
-		.clamp_min = -128, .clamp_max = 127,
+		.zp_in = in_off == FLUIDNPU_TENSOR_INPUT ? -128 : 3,
+		.zp_out = 3,
+		.clamp_min = -128,
+		.clamp_max = 127,
 	};
 	p->weights[index] = malloc(weights);
 	p->bias[index] = malloc(out_c * sizeof(int32_t));
@@ -480,7 +510,9 @@ struct fluidnpu_hw_layer *tb_exit(struct tb_program *p, uint32_t in_off, unsigne
 		.op = FLUIDNPU_LAYER_EXIT,
 		.exit_index = index,
 		.in_off = in_off,
-		.in_h = 1, .in_w = 1, .in_c = classes,
+		.in_h = 1,
+		.in_w = 1,
+		.in_c = classes,
 		.live_bytes = classes,
 		.scale_in = float_bits(0.03f),
 		.threshold = float_bits(threshold),
@@ -499,14 +531,23 @@ struct fluidnpu_hw_layer *tb_pool(struct tb_program *p, unsigned int op, uint32_
 
 	*l = (struct fluidnpu_hw_layer){
 		.op = op,
-		.in_off = in_off, .out_off = out_off,
-		.in_h = h, .in_w = w, .in_c = c,
-		.out_h = h / kernel, .out_w = w / kernel, .out_c = c,
-		.kernel_h = kernel, .kernel_w = kernel,
-		.stride_h = kernel, .stride_w = kernel,
+		.in_off = in_off,
+		.out_off = out_off,
+		.in_h = h,
+		.in_w = w,
+		.in_c = c,
+		.out_h = h / kernel,
+		.out_w = w / kernel,
+		.out_c = c,
+		.kernel_h = kernel,
+		.kernel_w = kernel,
+		.stride_h = kernel,
+		.stride_w = kernel,
 		.live_bytes = h * w * c,
-		.zp_in = 3, .zp_out = 3,
-		.clamp_min = -128, .clamp_max = 127,
+		.zp_in = 3,
+		.zp_out = 3,
+		.clamp_min = -128,
+		.clamp_max = 127,
 		.scale_in = float_bits(1.5f / (float)(kernel * kernel)),
 	};
 	fit(p, l);
@@ -520,12 +561,21 @@ struct fluidnpu_hw_layer *tb_add(struct tb_program *p, uint32_t in_off, uint32_t
 
 	*l = (struct fluidnpu_hw_layer){
 		.op = FLUIDNPU_LAYER_ADD,
-		.in_off = in_off, .in2_off = in2_off, .out_off = out_off,
-		.in_h = h, .in_w = w, .in_c = c,
-		.out_h = h, .out_w = w, .out_c = c,
+		.in_off = in_off,
+		.in2_off = in2_off,
+		.out_off = out_off,
+		.in_h = h,
+		.in_w = w,
+		.in_c = c,
+		.out_h = h,
+		.out_w = w,
+		.out_c = c,
 		.live_bytes = 2 * h * w * c,
-		.zp_in = 3, .zp_in2 = 3, .zp_out = 3,
-		.clamp_min = -128, .clamp_max = 127,
+		.zp_in = 3,
+		.zp_in2 = 3,
+		.zp_out = 3,
+		.clamp_min = -128,
+		.clamp_max = 127,
 		.scale_in = float_bits(0.71f),
 		.scale_in2 = float_bits(0.55f),
 		.add_fixed = float_bits(3.0f - fmaf(3.0f, 0.71f, 0.55f * 3.0f)),
@@ -610,12 +660,12 @@ static uint32_t layout(struct tb_program *p)
 
 void tb_program_update(struct tb *tb, struct tb_program *p)
 {
-	const struct fluidnpu_hw_program *h = &p->header;
-	uint8_t *to = tb_ptr(tb, p->addr, h->control_off);
+	const struct fluidnpu_hw_program *h = &p->loaded; /* not what a test made of it */
+	uint8_t *to = tb_ptr(tb, p->addr, h->total_bytes);
 
-	memcpy(to, h, sizeof(*h));
-	memcpy(to + sizeof(*h), p->layers, h->num_layers * sizeof(p->layers[0]));
-	to += sizeof(*h) + h->num_layers * sizeof(p->layers[0]);
+	memcpy(to, &p->header, sizeof(p->header));
+	memcpy(to + h->layers_off, p->layers, h->num_layers * sizeof(p->layers[0]));
+	to += h->control_off;
 	for (unsigned int l = 0; l < h->num_layers; l++)
 		memcpy(to + l * h->max_batch * sizeof(p->policies[0][0]), p->policies[l],
 		       h->max_batch * sizeof(p->policies[0][0]));
@@ -628,7 +678,8 @@ void tb_program_load(struct tb *tb, struct tb_program *p, unsigned int as)
 	p->header.total_bytes = layout(p);
 	p->addr = tb_alloc(tb, p->header.total_bytes, FLUIDNPU_PAGE_BYTES);
 	p->iova = tb_map(tb, as, p->addr, p->header.total_bytes, false);
-	tb_alloc(tb, 0, FLUIDNPU_PAGE_BYTES);	/* nothing else on its last page */
+	tb_alloc(tb, 0, FLUIDNPU_PAGE_BYTES); /* nothing else on its last page */
+	p->loaded = p->header;
 	tb_program_update(tb, p);
 	to = tb_ptr(tb, p->addr, p->header.total_bytes);
 	for (unsigned int i = 0; i < p->header.num_layers; i++) {
@@ -636,8 +687,8 @@ void tb_program_load(struct tb *tb, struct tb_program *p, unsigned int as)
 
 		if (l->op != FLUIDNPU_LAYER_CONV)
 			continue;
-		memcpy(to + l->weights_off, p->weights[i], (size_t)l->kernel_h * l->kernel_w *
-		       (l->in_c / l->groups) * l->out_c);
+		memcpy(to + l->weights_off, p->weights[i],
+		       (size_t)l->kernel_h * l->kernel_w * (l->in_c / l->groups) * l->out_c);
 		memcpy(to + l->bias_off, p->bias[i], l->out_c * 4);
 		memcpy(to + l->scale_off, p->scale[i], l->out_c * 4);
 	}
@@ -710,8 +761,9 @@ static int64_t conv_sum(const struct fluidnpu_hw_layer *l, const int8_t *in, con
 			for (int i = 0; i < group_in; i++) {
 				int c = group * group_in + i;
 				int a = in[((size_t)y * l->in_w + x) * l->in_c + c];
-				int w = weights[(((size_t)o * l->kernel_h + ky) * l->kernel_w + kx) *
-						group_in + i];
+				int w = weights[(((size_t)o * l->kernel_h + ky) * l->kernel_w +
+						 kx) * group_in +
+						i];
 
 				sum += (int64_t)(a - l->zp_in) * w;
 			}
@@ -764,7 +816,8 @@ void ref_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *ou
 
 						if (y < 0 || y >= l->in_h || x < 0 || x >= l->in_w)
 							continue;
-						sum += in[(y * l->in_w + x) * l->in_c + c] - l->zp_in;
+						sum += in[(y * l->in_w + x) * l->in_c + c] -
+						       l->zp_in;
 						count++;
 					}
 				}

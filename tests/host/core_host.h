@@ -30,30 +30,31 @@ void tb_codes(struct tb_rng *rng, int8_t *to, size_t n, bool extreme);
 
 /* --- the host -------------------------------------------------------------------- */
 
-#define TB_BUS_BASE	0x00100000ull	/* there is nothing below */
-#define TB_BUS_BYTES	(8u << 20)
-#define TB_IOVA_OFFSET	0x100000000ull	/* tb_map() maps bus address + this */
-#define TB_MAX_CQES	4096
+#define TB_BUS_BASE 0x00100000ull /* there is nothing below */
+#define TB_BUS_BYTES (8u << 20)
+#define TB_IOVA_OFFSET 0x100000000ull /* tb_map() maps bus address + this */
+#define TB_MAX_CQES 4096
+#define TB_AS 3 /* address space that tests use */
 
 /** enum tb_worker - where the computing happens */
 enum tb_worker {
-	TB_INLINE,	/* in work_start(): the host is never late */
-	TB_DEFERRED,	/* in work_wait(): the host is always late */
-	TB_THREAD,	/* on a thread */
+	TB_INLINE, /* in work_start(): the host is never late */
+	TB_DEFERRED, /* in work_wait(): the host is always late */
+	TB_THREAD, /* on a thread */
 };
 
 struct tb {
 	struct fnpu_dev *dev;
 	struct fnpu_config config;
-	uint64_t now;			/* device time, moved by the test */
+	uint64_t now; /* device time, moved by the test */
 
-	uint8_t *memory;		/* bus addresses from TB_BUS_BASE */
-	uint64_t next;			/* next free bus address */
+	uint8_t *memory; /* bus addresses from TB_BUS_BASE */
+	uint64_t next; /* next free bus address */
 	uint64_t roots[FLUIDNPU_MAX_AS];
 
 	unsigned int interrupts[FLUIDNPU_NUM_VECTORS];
-	uint64_t interrupt_time;	/* of the last one, as a register read tells */
-	unsigned int bus_errors;	/* accesses outside of the memory */
+	uint64_t interrupt_time; /* of the last one, as a register read tells */
+	unsigned int bus_errors; /* accesses outside of the memory */
 
 	struct {
 		uint64_t base;
@@ -61,13 +62,13 @@ struct tb {
 	} rings[FLUIDNPU_MAX_QUEUES];
 	uint64_t cq_base;
 	uint32_t cq_entries, cq_head, cq_phase;
-	struct fluidnpu_hw_cqe cqes[TB_MAX_CQES];	/* what tb_drain() has found */
+	struct fluidnpu_hw_cqe cqes[TB_MAX_CQES]; /* what tb_drain() has found */
 	unsigned int num_cqes;
 
 	enum tb_worker worker;
 	unsigned int works_started, works_done;
 	pthread_t thread;
-	pthread_mutex_t lock;		/* protects works_* and stop */
+	pthread_mutex_t lock; /* protects works_* and stop */
 	pthread_cond_t changed;
 	bool stop;
 };
@@ -104,6 +105,12 @@ void tb_doorbell(struct tb *tb, unsigned int q);
 /** tb_submit() - tb_push() and tb_doorbell() */
 void tb_submit(struct tb *tb, unsigned int q, const struct fluidnpu_hw_sqe *sqe);
 
+void tb_queue_control(struct tb *tb, unsigned int q, uint32_t value);
+struct fluidnpu_hw_sqe tb_nop(uint64_t cookie);
+
+/** tb_ready() - tb_new(), address space TB_AS, 256 completions, enabled; no queue yet */
+struct tb *tb_ready(const struct fnpu_config *config, enum tb_worker worker);
+
 /** tb_step() - moves the clock to the next deadline; false: there is none */
 bool tb_step(struct tb *tb);
 /** tb_run() - steps until nothing is due any more and drains all along */
@@ -127,11 +134,12 @@ struct tb_program {
 	struct fluidnpu_hw_program header;
 	struct fluidnpu_hw_layer layers[TB_MAX_LAYERS];
 	struct fluidnpu_hw_policy policies[TB_MAX_LAYERS][FLUIDNPU_MAX_BATCH];
-	int8_t *weights[TB_MAX_LAYERS];		/* CONV */
+	int8_t *weights[TB_MAX_LAYERS]; /* CONV */
 	int32_t *bias[TB_MAX_LAYERS];
 	float *scale[TB_MAX_LAYERS];
-	uint64_t addr;				/* bus address once loaded */
+	uint64_t addr; /* bus address once loaded */
 	uint64_t iova;
+	struct fluidnpu_hw_program loaded; /* the header then: where things are */
 	struct tb_rng rng;
 };
 
@@ -168,7 +176,7 @@ void tb_program_update(struct tb *tb, struct tb_program *p);
 /** struct tb_job - a job with its memory; everything reachable by the test */
 struct tb_job {
 	struct fluidnpu_hw_sqe sqe;
-	struct fluidnpu_hw_sample *samples;	/* in bus memory */
+	struct fluidnpu_hw_sample *samples; /* in bus memory */
 	int8_t *inputs[FLUIDNPU_MAX_BATCH];
 	int8_t *states[FLUIDNPU_MAX_BATCH];
 	int8_t *logits[FLUIDNPU_MAX_BATCH];

@@ -27,10 +27,23 @@ static struct fluidnpu_hw_layer conv(unsigned int in, unsigned int c, unsigned i
 
 	return (struct fluidnpu_hw_layer){
 		.op = FLUIDNPU_LAYER_CONV,
-		.in_h = in, .in_w = in, .in_c = c, .out_h = out, .out_w = out, .out_c = out_c,
-		.kernel_h = kernel, .kernel_w = kernel, .stride_h = stride, .stride_w = stride,
-		.pad_t = pad, .pad_l = pad, .pad_b = pad, .pad_r = pad,
-		.dilation_h = 1, .dilation_w = 1, .groups = groups,
+		.in_h = in,
+		.in_w = in,
+		.in_c = c,
+		.out_h = out,
+		.out_w = out,
+		.out_c = out_c,
+		.kernel_h = kernel,
+		.kernel_w = kernel,
+		.stride_h = stride,
+		.stride_w = stride,
+		.pad_t = pad,
+		.pad_l = pad,
+		.pad_b = pad,
+		.pad_r = pad,
+		.dilation_h = 1,
+		.dilation_w = 1,
+		.groups = groups,
 		.live_bytes = in * in * c + out * out * out_c,
 	};
 }
@@ -129,24 +142,35 @@ static void test_resnet50_conv5_1x1_is_reloaded_per_row_tile(void **state)
 	assert_int_equal(c.weight_bytes, 1048576);
 	assert_int_equal(c.cycles, 131072 + 256);
 
-	c = cost(&l, 1, 1, 1, 1, 2);		/* stacked: 64 x 32 x 32 */
+	c = cost(&l, 1, 1, 1, 1, 2); /* stacked: 64 x 32 x 32 */
 	assert_int_equal(c.compute_cycles, 64 * 16 * 64);
 	assert_int_equal(c.cycles, 65536 + 256);
 
-	c = cost(&l, 1, 1, 1, 1, 8);		/* 16 x 128 x 8: four row tiles, DRAM-bound */
+	c = cost(&l, 1, 1, 1, 1, 8); /* 16 x 128 x 8: four row tiles, DRAM-bound */
 	assert_int_equal(c.compute_cycles, 4 * 16 * 64 * 16);
 	assert_int_equal(c.weight_bytes, 4 * 1048576);
 	assert_int_equal(c.cycles, 262144 + 256);
 	assert_int_equal(c.stall_cycles, 262144 - 65536);
 
-	c = cost(&l, 1, 4, 4, 1, 1);		/* R-batch: 196 rows in two tiles */
+	c = cost(&l, 1, 4, 4, 1, 1); /* R-batch: 196 rows in two tiles */
 	assert_int_equal(c.compute_cycles, 2 * 128 * 8 * 128);
 	assert_int_equal(c.weight_bytes, 2 * 1048576);
 
-	c = cost(&l, 1, 4, 1, 4, 2);		/* P-batch: weights once for four samples */
+	c = cost(&l, 1, 4, 1, 4, 2); /* P-batch: weights once for four samples */
 	assert_int_equal(c.compute_cycles, 4 * 64 * 16 * 64);
 	assert_int_equal(c.weight_bytes, 1048576);
 	assert_int_equal(c.cycles, 262144 + 256);
+}
+
+static void test_weights_that_just_fit_are_loaded_once(void **state)
+{
+	/* 784 rows in 7 tiles; 512 * 512 bytes are all of the weight SRAM */
+	struct fluidnpu_hw_layer l = conv(28, 512, 512, 1, 1, 1);
+
+	(void)state;
+	assert_int_equal(cost(&l, 1, 1, 1, 1, 1).weight_bytes, 262144);
+	l.out_c++;
+	assert_int_equal(cost(&l, 1, 1, 1, 1, 1).weight_bytes, 7 * (262144 + 512));
 }
 
 static void test_resnet50_fully_connected(void **state)
@@ -191,8 +215,16 @@ static void test_groups_share_no_columns(void **state)
 static struct fluidnpu_hw_layer add_56(uint32_t a, uint32_t b, uint32_t out)
 {
 	return (struct fluidnpu_hw_layer){
-		.op = FLUIDNPU_LAYER_ADD, .in_off = a, .in2_off = b, .out_off = out,
-		.in_h = 56, .in_w = 56, .in_c = 64, .out_h = 56, .out_w = 56, .out_c = 64,
+		.op = FLUIDNPU_LAYER_ADD,
+		.in_off = a,
+		.in2_off = b,
+		.out_off = out,
+		.in_h = 56,
+		.in_w = 56,
+		.in_c = 64,
+		.out_h = 56,
+		.out_w = 56,
+		.out_c = 64,
 		.live_bytes = 3 * 200704,
 	};
 }
@@ -207,15 +239,29 @@ static void test_vector_layers_cost_elements_per_lane(void **state)
 	assert_int_equal(c.cycles, 2 * 200704 / 64 + 256);
 	assert_int_equal(c.useful_macs, 0);
 
-	l = (struct fluidnpu_hw_layer){		/* 3x3 windows: 9 elements for an output */
-		.op = FLUIDNPU_LAYER_MAXPOOL, .in_h = 112, .in_w = 112, .in_c = 64, .out_h = 56,
-		.out_w = 56, .out_c = 64, .kernel_h = 3, .kernel_w = 3,
+	l = (struct fluidnpu_hw_layer){
+		/* 3x3 windows: 9 elements for an output */
+		.op = FLUIDNPU_LAYER_MAXPOOL,
+		.in_h = 112,
+		.in_w = 112,
+		.in_c = 64,
+		.out_h = 56,
+		.out_w = 56,
+		.out_c = 64,
+		.kernel_h = 3,
+		.kernel_w = 3,
 	};
 	assert_int_equal(cost(&l, 1, 1, 1, 1, 1).vector_cycles, 9 * 200704 / 64);
 
-	l = (struct fluidnpu_hw_layer){		/* logits are written to DRAM */
-		.op = FLUIDNPU_LAYER_EXIT, .in_h = 1, .in_w = 1, .in_c = 1000,
-		.out_h = 7, .out_w = 7, .out_c = 7,
+	l = (struct fluidnpu_hw_layer){
+		/* logits are written to DRAM */
+		.op = FLUIDNPU_LAYER_EXIT,
+		.in_h = 1,
+		.in_w = 1,
+		.in_c = 1000,
+		.out_h = 7,
+		.out_w = 7,
+		.out_c = 7,
 	};
 	c = cost(&l, 1, 3, 3, 1, 1);
 	assert_int_equal(c.vector_cycles, (3000 + 63) / 64);
@@ -236,7 +282,7 @@ static void test_fused_layers_hide_under_the_matrix_engine(void **state)
 	c = cost(g, 2, 1, 1, 1, 1);
 	assert_int_equal(c.compute_cycles, 115200);
 	assert_int_equal(c.vector_cycles, 200704 / 64);
-	assert_int_equal(c.cycles, 115200 + 256);	/* one overhead, one maximum */
+	assert_int_equal(c.cycles, 115200 + 256); /* one overhead, one maximum */
 
 	/* spilling: what the convolution hands to the add never leaves the chip */
 	c = cost(g, 2, 8, 8, 1, 1);
@@ -339,7 +385,7 @@ static void test_fold_counts_agree_with_scale_sim(void **state)
 		uint64_t rows = (uint64_t)l.out_h * l.out_w;
 		uint64_t depth = (uint64_t)l.kernel_h * l.kernel_w * l.in_c;
 
-		for (uint64_t r = 0; r < rows; r += tile) {	/* one run for each row tile */
+		for (uint64_t r = 0; r < rows; r += tile) { /* one run for each row tile */
 			uint64_t m = rows - r < tile ? rows - r : tile, folds;
 			uint64_t cycles = scale_sim(m, depth, l.out_c, h, w, &folds);
 
@@ -385,10 +431,16 @@ static void add_block_end(struct total *t, unsigned int size, unsigned int mid)
 {
 	struct fluidnpu_hw_layer group[2] = { conv(size, mid, 4 * mid, 1, 1, 1) };
 
-	group[0].live_bytes += size * size * 4 * mid;	/* the shortcut */
+	group[0].live_bytes += size * size * 4 * mid; /* the shortcut */
 	group[1] = (struct fluidnpu_hw_layer){
-		.op = FLUIDNPU_LAYER_ADD, .flags = FLUIDNPU_LAYER_FUSED, .in_h = size,
-		.in_w = size, .in_c = 4 * mid, .out_h = size, .out_w = size, .out_c = 4 * mid,
+		.op = FLUIDNPU_LAYER_ADD,
+		.flags = FLUIDNPU_LAYER_FUSED,
+		.in_h = size,
+		.in_w = size,
+		.in_c = 4 * mid,
+		.out_h = size,
+		.out_w = size,
+		.out_c = 4 * mid,
 	};
 	add_group(t, group, 2);
 }
@@ -397,8 +449,15 @@ static struct fluidnpu_hw_layer pool(unsigned int in, unsigned int out, unsigned
 				     unsigned int kernel)
 {
 	return (struct fluidnpu_hw_layer){
-		.op = FLUIDNPU_LAYER_AVGPOOL, .in_h = in, .in_w = in, .in_c = c, .out_h = out,
-		.out_w = out, .out_c = c, .kernel_h = kernel, .kernel_w = kernel,
+		.op = FLUIDNPU_LAYER_AVGPOOL,
+		.in_h = in,
+		.in_w = in,
+		.in_c = c,
+		.out_h = out,
+		.out_w = out,
+		.out_c = c,
+		.kernel_h = kernel,
+		.kernel_w = kernel,
 	};
 }
 
@@ -458,21 +517,21 @@ static void test_policy_validity(void **state)
 	(void)state;
 	assert_true(valid(1, 1, 1, 1, 1));
 	assert_true(valid(16, 1, 16, 4, 16));
-	assert_true(valid(16, 1, 64, 8, 16));	/* A k^2 = 64 */
+	assert_true(valid(16, 1, 64, 8, 16)); /* A k^2 = 64 */
 	assert_false(valid(16, 1, 65, 8, 16));
-	assert_false(valid(2, 1, 2, 1, 2));	/* A k^2 = 1 */
+	assert_false(valid(2, 1, 2, 1, 2)); /* A k^2 = 1 */
 	assert_true(valid(2, 1, 2, 2, 2));
 	assert_false(valid(0, 1, 1, 1, 1));
 	assert_false(valid(1, 0, 1, 1, 1));
 	assert_false(valid(1, 1, 0, 1, 1));
 	assert_false(valid(1, 1, 1, 0, 1));
-	assert_false(valid(2, 2, 1, 1, 1));	/* n > b */
+	assert_false(valid(2, 2, 1, 1, 1)); /* n > b */
 	assert_true(valid(2, 2, 1, 1, 3));
-	assert_false(valid(5, 2, 2, 2, 5));	/* 2 * 2 < 5 */
+	assert_false(valid(5, 2, 2, 2, 5)); /* 2 * 2 < 5 */
 	assert_false(valid(1, 1, 1, 3, 1));
-	assert_false(valid(1, 1, 1, 16, 1));	/* more than this NPU stacks */
+	assert_false(valid(1, 1, 1, 16, 1)); /* more than this NPU stacks */
 	assert_false(valid(1, 1, 1, 255, 1));
-	g.max_stack = 1;			/* a conventional NPU */
+	g.max_stack = 1; /* a conventional NPU */
 	assert_false(fnpu_policy_valid(&g, &(struct fluidnpu_hw_policy){ 1, 1, 1, 2 }, 1));
 	g.acc_tiles = 3;
 	assert_true(fnpu_policy_valid(&g, &(struct fluidnpu_hw_policy){ 3, 1, 3, 1 }, 3));
@@ -497,8 +556,8 @@ static void test_batch_is_split_as_its_row_says(void **state)
 	fnpu_cost_pass(&g, &l, 1, &row[1], &parts);
 	assert_memory_equal(&split, &parts, sizeof(split));
 
-	assert_false(fnpu_cost_batch(&g, &l, 1, row, 8, &split));	/* 9 of 8 */
-	row[1].k = 3;			/* found only when the split comes to it */
+	assert_false(fnpu_cost_batch(&g, &l, 1, row, 8, &split)); /* 9 of 8 */
+	row[1].k = 3; /* found only when the split comes to it */
 	assert_false(fnpu_cost_batch(&g, &l, 1, row, 7, &split));
 	assert_true(fnpu_cost_batch(&g, &l, 1, row, 5, &split));
 }
@@ -508,9 +567,17 @@ static void test_batch_is_split_as_its_row_says(void **state)
 static void test_absurd_shapes_saturate(void **state)
 {
 	struct fluidnpu_hw_geometry tiny = {
-		.tile_rows = 1, .tile_depth = 1, .tile_cols = 1, .acc_tiles = 255, .max_stack = 1,
-		.max_batch = 16, .dram_bytes_per_kcycle = 1, .vector_lanes = 1,
-		.layer_overhead_cycles = UINT32_MAX, .num_queues = 1, .num_as = 1,
+		.tile_rows = 1,
+		.tile_depth = 1,
+		.tile_cols = 1,
+		.acc_tiles = 255,
+		.max_stack = 1,
+		.max_batch = 16,
+		.dram_bytes_per_kcycle = 1,
+		.vector_lanes = 1,
+		.layer_overhead_cycles = UINT32_MAX,
+		.num_queues = 1,
+		.num_as = 1,
 	};
 	struct fluidnpu_hw_geometry g = default_geometry();
 	struct fluidnpu_hw_policy row[16];
@@ -518,7 +585,7 @@ static void test_absurd_shapes_saturate(void **state)
 
 	(void)state;
 	memset(group, 0xff, sizeof(group));
-	for (unsigned int b = 1; b <= 16; b++)		/* sixteen passes of one sample */
+	for (unsigned int b = 1; b <= 16; b++) /* sixteen passes of one sample */
 		row[b - 1] = (struct fluidnpu_hw_policy){ 1, 255, 255, 1 };
 	for (unsigned int op = 0; op < 8; op++) {
 		struct fnpu_cost c = { 0 };
@@ -526,7 +593,7 @@ static void test_absurd_shapes_saturate(void **state)
 		for (unsigned int i = 0; i < 8; i++) {
 			group[i].op = op;
 			group[i].groups = i % 2 ? 1 : 65535;
-			group[i].in_off = i * 7;	/* spills, not chained */
+			group[i].in_off = i * 7; /* spills, not chained */
 		}
 		assert_true(fnpu_cost_batch(&tiny, group, 8, row, 16, &c));
 		assert_true(c.cycles <= 16ull << 48);
@@ -561,12 +628,26 @@ static void test_config_check_names_each_bad_geometry(void **state)
 		const char *word;
 	} bad[] = {
 #define BAD(field, value) { offsetof(struct fluidnpu_hw_geometry, field), value, #field }
-		BAD(max_stack, 0), BAD(max_stack, 3), BAD(max_stack, 256), BAD(tile_rows, 0),
-		BAD(tile_rows, 100), BAD(tile_rows, 1u << 17), BAD(tile_cols, 0), BAD(tile_cols, 12),
-		BAD(tile_depth, 0), BAD(tile_depth, UINT32_MAX), BAD(acc_tiles, 0),
-		BAD(acc_tiles, UINT32_MAX), BAD(max_batch, 0), BAD(max_batch, 17),
-		BAD(dram_bytes_per_kcycle, 0), BAD(vector_lanes, 0), BAD(num_queues, 0),
-		BAD(num_queues, 9), BAD(num_as, 0), BAD(num_as, 65),
+		BAD(max_stack, 0),
+		BAD(max_stack, 3),
+		BAD(max_stack, 256),
+		BAD(tile_rows, 0),
+		BAD(tile_rows, 100),
+		BAD(tile_rows, 1u << 17),
+		BAD(tile_cols, 0),
+		BAD(tile_cols, 12),
+		BAD(tile_depth, 0),
+		BAD(tile_depth, UINT32_MAX),
+		BAD(acc_tiles, 0),
+		BAD(acc_tiles, UINT32_MAX),
+		BAD(max_batch, 0),
+		BAD(max_batch, 17),
+		BAD(dram_bytes_per_kcycle, 0),
+		BAD(vector_lanes, 0),
+		BAD(num_queues, 0),
+		BAD(num_queues, 9),
+		BAD(num_as, 0),
+		BAD(num_as, 65),
 #undef BAD
 	};
 	struct fnpu_config config;
@@ -598,6 +679,7 @@ int main(void)
 		cmocka_unit_test(test_resnet50_conv2_3x3),
 		cmocka_unit_test(test_live_state_beyond_the_sram_spills),
 		cmocka_unit_test(test_resnet50_conv5_1x1_is_reloaded_per_row_tile),
+		cmocka_unit_test(test_weights_that_just_fit_are_loaded_once),
 		cmocka_unit_test(test_resnet50_fully_connected),
 		cmocka_unit_test(test_depthwise_has_a_pe_per_channel),
 		cmocka_unit_test(test_groups_share_no_columns),
