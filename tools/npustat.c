@@ -9,15 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <cjson/cJSON.h>
-
 #include "common/cli.h"
 #include "common/fdinfo.h"
+#include "common/figures.h"
 #include "fluidnpu.h"
 
 /**
  * struct status - one reading
- * @num_clients: of @clients; the NPU's own process is not among them
+ * @num_clients: of @clients; npustat itself is not among them
  */
 struct status {
 	const struct fnpu_device_info *info;
@@ -36,30 +35,6 @@ static const char usage[] =
 "  --help, --version\n"
 "\n"
 "Exit status: 0, 1 there is no NPU or no permission, 2 wrong usage.\n";
-
-static const struct {
-	const char *name;
-	const char *text;
-	unsigned int counter;
-} counter_names[] = {
-	{ "busy_cycles", "busy cycles", FLUIDNPU_CNT_BUSY_CYCLES },
-	{ "stall_cycles", "of these, waiting for DRAM", FLUIDNPU_CNT_STALL_CYCLES },
-	{ "useful_macs", "useful MACs", FLUIDNPU_CNT_USEFUL_MACS },
-	{ "offered_macs", "offered MACs", FLUIDNPU_CNT_OFFERED_MACS },
-	{ "dram_read_bytes", "DRAM bytes read", FLUIDNPU_CNT_DRAM_READ_BYTES },
-	{ "weight_bytes", "of these, weights", FLUIDNPU_CNT_WEIGHT_BYTES },
-	{ "dram_write_bytes", "DRAM bytes written", FLUIDNPU_CNT_DRAM_WRITE_BYTES },
-	{ "jobs", "jobs", FLUIDNPU_CNT_JOBS },
-	{ "job_errors", "of these, failed", FLUIDNPU_CNT_JOB_ERRORS },
-	{ "samples", "samples", FLUIDNPU_CNT_SAMPLES },
-	{ "layers", "layers", FLUIDNPU_CNT_LAYERS },
-	{ "preemptions", "preemptions", FLUIDNPU_CNT_PREEMPTIONS },
-	{ "mmu_faults", "MMU faults", FLUIDNPU_CNT_MMU_FAULTS },
-	{ "interrupts", "interrupts", FLUIDNPU_CNT_INTERRUPTS },
-	{ "late_events", "late events", FLUIDNPU_CNT_LATE_EVENTS },
-};
-
-#define NUM_COUNTERS (sizeof(counter_names) / sizeof(counter_names[0]))
 
 static const struct {
 	const char *name;
@@ -106,74 +81,161 @@ static uint32_t geometry_value(const struct status *s, size_t i)
 
 /* ---- text ---- */
 
+#define LABEL_WIDTH	20
+#define FIGURE_WIDTH	12
+#define BAR_WIDTH	40
+
+/* Cycles as a time, as "12.345 ms". */
+static const char *time_text(const struct status *s, uint64_t cycles, char text[FIGURE_BYTES])
+{
+	const double seconds = (double)cycles / s->info->clock_hz;
+
+	if (seconds >= 1)
+		snprintf(text, FIGURE_BYTES, "%.3f s", seconds);
+	else if (seconds >= 1e-3)
+		snprintf(text, FIGURE_BYTES, "%.3f ms", seconds * 1e3);
+	else
+		snprintf(text, FIGURE_BYTES, "%.3f us", seconds * 1e6);
+	return text;
+}
+
 static void print_npu(const struct status *s)
 {
 	const struct fluidnpu_hw_geometry *g = &s->info->geometry;
+	char act[FIGURE_BYTES], weights[FIGURE_BYTES];
 
-	printf("NPU          %s%s%s\n", s->info->backend, s->info->path[0] ? " " : "",
-	       s->info->path);
-	printf("driver       %s, hardware interface %u.%u%s\n", s->info->driver,
+	printf("FluidNPU %s\n", s->info->path[0] ? s->info->path : "emulated in this process");
+	printf("  %-*s %s, hardware interface %u.%u%s\n", LABEL_WIDTH, "driver", s->info->driver,
 	       s->info->hw_version >> 16, s->info->hw_version & 0xffff,
 	       s->info->features & FLUIDNPU_FEATURE_FUNCTIONAL ? "" : ", models time only");
-	printf("clock        %.1f MHz\n", s->info->clock_hz / 1e6);
-	printf("geometry     tile %u x %u x %u, stacking to %u, %u accumulator tiles, batch to %u\n",
-	       g->tile_rows, g->tile_depth, g->tile_cols, g->max_stack, g->acc_tiles, g->max_batch);
-	printf("memory       %u KiB activations, %u KiB weights, DRAM %.1f GB/s\n",
-	       g->act_sram_bytes / 1024, g->weight_sram_bytes / 1024,
+	printf("  %-*s %g MHz\n", LABEL_WIDTH, "clock", s->info->clock_hz / 1e6);
+	printf("  %-*s tile of %u x %u x %u, stacking up to %u, %u accumulator tile%s\n", LABEL_WIDTH,
+	       "PE array", g->tile_rows, g->tile_depth, g->tile_cols, g->max_stack, g->acc_tiles,
+	       g->acc_tiles == 1 ? "" : "s");
+	printf("  %-*s SRAM %s for activations, %s for weights; DRAM %.1f GB/s\n", LABEL_WIDTH,
+	       "memory", figure_bytes(g->act_sram_bytes, act),
+	       figure_bytes(g->weight_sram_bytes, weights),
 	       (double)g->dram_bytes_per_kcycle / 1024 * s->info->clock_hz / 1e9);
-	printf("queues       %u, address spaces %u\n", g->num_queues, g->num_as);
-	printf("\nsince reset  %.3f s of device time\n",
-	       (double)s->counters.time / s->info->clock_hz);
-	printf("busy         %6.2f %%\n", 100 * busy_share(s));
-	printf("utilisation  %6.2f %% of the PEs while busy\n", 100 * utilisation(s));
+	printf("  %-*s batches of %u, %u queues, %u address spaces\n", LABEL_WIDTH, "limits",
+	       g->max_batch, g->num_queues, g->num_as);
 }
 
-static void print_histogram(const struct status *s)
+static void print_share(const char *label, double share, const char *note)
 {
-	const uint64_t busy = s->counters.values[FLUIDNPU_CNT_BUSY_CYCLES];
+	printf("  %-*s %*.2f %%%s\n", LABEL_WIDTH, label, FIGURE_WIDTH - 2, 100 * share, note);
+}
 
-	printf("\n%-28s %15s  %7s\n", "live batch", "busy cycles", "share");
-	for (uint32_t b = 0; b < s->info->geometry.max_batch; b++) {
-		uint64_t cycles = s->counters.values[FLUIDNPU_CNT_BATCH + b];
+static void print_count(const struct status *s, const char *label, unsigned int counter)
+{
+	printf("  %-*s %*" PRIu64 "\n", LABEL_WIDTH, label, FIGURE_WIDTH,
+	       s->counters.values[counter]);
+}
 
-		printf("%-28u %15" PRIu64 "  %5.1f %%\n", b + 1, cycles, 100 * ratio(cycles, busy));
+static void print_bytes(const struct status *s, const char *label, unsigned int counter)
+{
+	char text[FIGURE_BYTES];
+
+	printf("  %-*s %*s\n", LABEL_WIDTH, label, FIGURE_WIDTH,
+	       figure_bytes((double)s->counters.values[counter], text));
+}
+
+static void print_activity(const struct status *s)
+{
+	const uint64_t *c = s->counters.values;
+	char text[FIGURE_BYTES];
+
+	printf("\nsince its last reset, %s of device time ago\n",
+	       time_text(s, s->counters.time, text));
+	print_share("busy", busy_share(s), "");
+	printf("  %-*s %*s\n", LABEL_WIDTH, "  that is", FIGURE_WIDTH,
+	       time_text(s, c[FLUIDNPU_CNT_BUSY_CYCLES], text));
+	print_share("  waiting for DRAM",
+		    ratio(c[FLUIDNPU_CNT_STALL_CYCLES], c[FLUIDNPU_CNT_BUSY_CYCLES]), " of that");
+	print_share("PE utilisation", utilisation(s), " while busy");
+	print_count(s, "jobs", FLUIDNPU_CNT_JOBS);
+	print_count(s, "  failed", FLUIDNPU_CNT_JOB_ERRORS);
+	print_count(s, "samples", FLUIDNPU_CNT_SAMPLES);
+	print_count(s, "layers run", FLUIDNPU_CNT_LAYERS);
+	print_count(s, "preemptions", FLUIDNPU_CNT_PREEMPTIONS);
+	print_bytes(s, "DRAM read", FLUIDNPU_CNT_DRAM_READ_BYTES);
+	print_bytes(s, "  weights", FLUIDNPU_CNT_WEIGHT_BYTES);
+	print_bytes(s, "DRAM written", FLUIDNPU_CNT_DRAM_WRITE_BYTES);
+	print_count(s, "MMU faults", FLUIDNPU_CNT_MMU_FAULTS);
+	print_count(s, "interrupts", FLUIDNPU_CNT_INTERRUPTS);
+	print_count(s, "late events", FLUIDNPU_CNT_LATE_EVENTS);
+}
+
+static uint64_t sum(const uint64_t *values, unsigned int count)
+{
+	uint64_t total = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		total += values[i];
+	return total;
+}
+
+static void print_bar(double share)
+{
+	static const char bar[BAR_WIDTH + 1] = "########################################";
+
+	printf("  %5.1f %%  %.*s\n", 100 * share, (int)(share * BAR_WIDTH + 0.5), bar);
+}
+
+/* Only what there was: most sizes and heads are never used. */
+static void print_histograms(const struct status *s)
+{
+	const uint64_t *batch = &s->counters.values[FLUIDNPU_CNT_BATCH];
+	const uint64_t *exits = &s->counters.values[FLUIDNPU_CNT_EXITS];
+	const uint64_t busy = sum(batch, FLUIDNPU_MAX_BATCH), left = sum(exits, FLUIDNPU_MAX_EXITS);
+	char text[FIGURE_BYTES];
+
+	if (busy)
+		printf("\n%-*s   %*s    share\n", LABEL_WIDTH, "live batch", FIGURE_WIDTH, "busy");
+	for (unsigned int b = 0; b < FLUIDNPU_MAX_BATCH; b++) {
+		if (!batch[b])
+			continue;
+		printf("  %-*u %*s", LABEL_WIDTH, b + 1, FIGURE_WIDTH, time_text(s, batch[b], text));
+		print_bar(ratio(batch[b], busy));
 	}
-	printf("\n%-28s %15s\n", "exit head", "samples");
-	for (unsigned int e = 0; e < FLUIDNPU_MAX_EXITS; e++)
-		if (s->counters.values[FLUIDNPU_CNT_EXITS + e] || !e)
-			printf("%-28u %15" PRIu64 "\n", e, s->counters.values[FLUIDNPU_CNT_EXITS + e]);
+	if (left)
+		printf("\n%-*s   %*s    share\n", LABEL_WIDTH, "left at exit", FIGURE_WIDTH, "samples");
+	for (unsigned int e = 0; e < FLUIDNPU_MAX_EXITS; e++) {
+		if (!exits[e])
+			continue;
+		printf("  %-*u %*" PRIu64, LABEL_WIDTH, e, FIGURE_WIDTH, exits[e]);
+		print_bar(ratio(exits[e], left));
+	}
+}
+
+static void print_clients(const struct status *s)
+{
+	char text[FIGURE_BYTES];
+
+	if (!s->info->path[0])
+		return;
+	if (!s->num_clients) {
+		printf("\nno clients among the processes that you may see\n");
+		return;
+	}
+	printf("\n%8s  %-20s %8s %14s %*s\n", "pid", "process", "client", "busy", FIGURE_WIDTH,
+	       "memory");
+	for (int i = 0; i < s->num_clients; i++) {
+		const struct npu_client *c = &s->clients[i];
+
+		printf("%8u  %-20s %8" PRIu64 " %11.3f ms %*s\n", c->pid, c->name, c->client_id,
+		       (double)c->busy_ns / 1e6, FIGURE_WIDTH, figure_bytes((double)c->memory_bytes, text));
+	}
 }
 
 static void print_text(const struct status *s)
 {
 	print_npu(s);
-	printf("\n%-28s %15s\n", "counter", "value");
-	for (size_t i = 0; i < NUM_COUNTERS; i++)
-		printf("%-28s %15" PRIu64 "\n", counter_names[i].text,
-		       s->counters.values[counter_names[i].counter]);
-	print_histogram(s);
-	if (!s->num_clients) {
-		printf("\nNo clients among the processes that you may see.\n");
-		return;
-	}
-	printf("\n%8s  %-20s %8s %14s %12s\n", "pid", "process", "client", "busy ms", "memory KiB");
-	for (int i = 0; i < s->num_clients; i++) {
-		const struct npu_client *c = &s->clients[i];
-
-		printf("%8u  %-20s %8" PRIu64 " %14.3f %12" PRIu64 "\n", c->pid, c->name,
-		       c->client_id, (double)c->busy_ns / 1e6, c->memory_bytes / 1024);
-	}
+	print_activity(s);
+	print_histograms(s);
+	print_clients(s);
 }
 
 /* ---- JSON ---- */
-
-static void add_series(cJSON *object, const char *name, const uint64_t *values, uint32_t count)
-{
-	cJSON *array = cJSON_AddArrayToObject(object, name);
-
-	for (uint32_t i = 0; i < count; i++)
-		cJSON_AddItemToArray(array, cJSON_CreateNumber((double)values[i]));
-}
 
 static void add_clients(cJSON *root, const struct status *s)
 {
@@ -212,12 +274,15 @@ static int print_json(const struct status *s)
 	cJSON_AddNumberToObject(root, "busy", busy_share(s));
 	cJSON_AddNumberToObject(root, "pe_utilisation", utilisation(s));
 	object = cJSON_AddObjectToObject(root, "counters");
-	for (size_t i = 0; i < NUM_COUNTERS; i++)
-		cJSON_AddNumberToObject(object, counter_names[i].name,
-					(double)s->counters.values[counter_names[i].counter]);
-	add_series(root, "exits", &s->counters.values[FLUIDNPU_CNT_EXITS], FLUIDNPU_MAX_EXITS);
-	add_series(root, "live_batch_cycles", &s->counters.values[FLUIDNPU_CNT_BATCH],
-		   s->info->geometry.max_batch);
+	figures_add_counters(object, &s->counters, NULL);
+	cJSON_AddNumberToObject(object, "interrupts",
+				(double)s->counters.values[FLUIDNPU_CNT_INTERRUPTS]);
+	cJSON_AddNumberToObject(object, "late_events",
+				(double)s->counters.values[FLUIDNPU_CNT_LATE_EVENTS]);
+	figures_add_series(root, "exits", &s->counters, NULL, FLUIDNPU_CNT_EXITS,
+			   FLUIDNPU_MAX_EXITS);
+	figures_add_series(root, "live_batch_cycles", &s->counters, NULL, FLUIDNPU_CNT_BATCH,
+			   s->info->geometry.max_batch);
 	add_clients(root, s);
 
 	text = cJSON_Print(root);
@@ -249,7 +314,8 @@ static int show(struct fnpu_device *device, bool json)
 
 	if (ret)
 		return cli_error("cannot read the NPU's counters: %s", strerror(-ret));
-	s.num_clients = npu_clients(&s.clients);
+	if (s.info->path[0])	/* the emulated one is nobody else's */
+		s.num_clients = npu_clients(&s.clients);
 	if (s.num_clients < 0)
 		return cli_error("cannot look for clients in /proc: %s", strerror(-s.num_clients));
 	drop_self(&s);

@@ -66,6 +66,7 @@ static bool read_fdinfo(const char *path, struct npu_client *client)
 	return npu;
 }
 
+/* A process names itself: nothing of that must command a terminal or break JSON. */
 static void read_name(uint32_t pid, char *name, size_t room)
 {
 	char path[64];
@@ -76,6 +77,9 @@ static void read_name(uint32_t pid, char *name, size_t room)
 	if (!file || !fgets(name, (int)room, file))
 		name[0] = '\0';
 	name[strcspn(name, "\n")] = '\0';
+	for (; *name; name++)
+		if (*name < ' ' || *name > '~')
+			*name = '?';
 	if (file)
 		fclose(file);
 }

@@ -10,6 +10,7 @@
 #include <cjson/cJSON.h>
 
 #include "cli.h"
+#include "figures.h"
 #include "npurun_report.h"
 
 #define US_PER_S	1e6
@@ -112,12 +113,10 @@ static void print_exits(const struct report *r)
 
 static void print_bytes(const char *name, double bytes)
 {
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	unsigned int unit = 0;
+	char text[FIGURE_BYTES];
+	const char *unit = strchr(figure_bytes(bytes, text), ' ');
 
-	for (; bytes >= 1024 && unit < 4; unit++)
-		bytes /= 1024;
-	printf("%-22s %9.*f %s\n", name, unit ? 1 : 0, bytes, units[unit]);
+	printf("%-22s %9.*s%s\n", name, (int)(unit - text), text, unit);
 }
 
 void report_print(const struct report *r)
@@ -198,35 +197,11 @@ static void add_batches(cJSON *device, const struct report *r)
 
 static void add_counters(cJSON *device, const struct report *r)
 {
-	/* Interrupts and late events depend on the host: they are not among these. */
-	static const struct {
-		const char *name;
-		unsigned int counter;
-	} shown[] = {
-		{ "busy_cycles", FLUIDNPU_CNT_BUSY_CYCLES },
-		{ "stall_cycles", FLUIDNPU_CNT_STALL_CYCLES },
-		{ "useful_macs", FLUIDNPU_CNT_USEFUL_MACS },
-		{ "offered_macs", FLUIDNPU_CNT_OFFERED_MACS },
-		{ "dram_read_bytes", FLUIDNPU_CNT_DRAM_READ_BYTES },
-		{ "dram_write_bytes", FLUIDNPU_CNT_DRAM_WRITE_BYTES },
-		{ "weight_bytes", FLUIDNPU_CNT_WEIGHT_BYTES },
-		{ "jobs", FLUIDNPU_CNT_JOBS },
-		{ "job_errors", FLUIDNPU_CNT_JOB_ERRORS },
-		{ "samples", FLUIDNPU_CNT_SAMPLES },
-		{ "layers", FLUIDNPU_CNT_LAYERS },
-		{ "preemptions", FLUIDNPU_CNT_PREEMPTIONS },
-		{ "mmu_faults", FLUIDNPU_CNT_MMU_FAULTS },
-	};
 	cJSON *counters = cJSON_AddObjectToObject(device, "counters");
-	cJSON *cycles;
 
-	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
-		cJSON_AddNumberToObject(counters, shown[i].name,
-					(double)delta(r, shown[i].counter));
-	cycles = cJSON_AddArrayToObject(counters, "live_batch_cycles");
-	for (unsigned int i = 0; i < FLUIDNPU_MAX_BATCH; i++)
-		cJSON_AddItemToArray(cycles, cJSON_CreateNumber(
-					     (double)delta(r, FLUIDNPU_CNT_BATCH + i)));
+	figures_add_counters(counters, &r->after, &r->before);
+	figures_add_series(counters, "live_batch_cycles", &r->after, &r->before,
+			   FLUIDNPU_CNT_BATCH, FLUIDNPU_MAX_BATCH);
 }
 
 static void add_device(cJSON *root, const struct report *r)

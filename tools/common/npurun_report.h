@@ -12,7 +12,7 @@
 
 #include "fluidnpu.h"
 
-/** struct exit_tally - of one exit head: samples that left there (or, with all exits, were judged there) */
+/** struct exit_tally - of an exit head: samples that left (with all exits: were judged) there */
 struct exit_tally {
 	uint64_t samples;
 	uint64_t correct;
