@@ -13,6 +13,7 @@
 #include "common/fdinfo.h"
 #include "common/figures.h"
 #include "fluidnpu.h"
+#include "geometry.h"
 
 /**
  * struct status - one reading
@@ -36,25 +37,6 @@ static const char usage[] =
 "\n"
 "Exit status: 0, 1 there is no NPU or no permission, 2 wrong usage.\n";
 
-static const struct {
-	const char *name;
-	size_t offset;
-} geometry_names[] = {
-	{ "tile_rows", offsetof(struct fluidnpu_hw_geometry, tile_rows) },
-	{ "tile_depth", offsetof(struct fluidnpu_hw_geometry, tile_depth) },
-	{ "tile_cols", offsetof(struct fluidnpu_hw_geometry, tile_cols) },
-	{ "acc_tiles", offsetof(struct fluidnpu_hw_geometry, acc_tiles) },
-	{ "max_stack", offsetof(struct fluidnpu_hw_geometry, max_stack) },
-	{ "max_batch", offsetof(struct fluidnpu_hw_geometry, max_batch) },
-	{ "act_sram_bytes", offsetof(struct fluidnpu_hw_geometry, act_sram_bytes) },
-	{ "weight_sram_bytes", offsetof(struct fluidnpu_hw_geometry, weight_sram_bytes) },
-	{ "dram_bytes_per_kcycle", offsetof(struct fluidnpu_hw_geometry, dram_bytes_per_kcycle) },
-	{ "vector_lanes", offsetof(struct fluidnpu_hw_geometry, vector_lanes) },
-	{ "layer_overhead_cycles", offsetof(struct fluidnpu_hw_geometry, layer_overhead_cycles) },
-	{ "num_queues", offsetof(struct fluidnpu_hw_geometry, num_queues) },
-	{ "num_as", offsetof(struct fluidnpu_hw_geometry, num_as) },
-};
-
 static double ratio(uint64_t a, uint64_t b)
 {
 	return b ? (double)a / (double)b : 0;
@@ -69,14 +51,6 @@ static double utilisation(const struct status *s)
 {
 	return ratio(s->counters.values[FLUIDNPU_CNT_USEFUL_MACS],
 		     s->counters.values[FLUIDNPU_CNT_OFFERED_MACS]);
-}
-
-static uint32_t geometry_value(const struct status *s, size_t i)
-{
-	uint32_t v;
-
-	memcpy(&v, (const char *)&s->info->geometry + geometry_names[i].offset, sizeof(v));
-	return v;
 }
 
 /* ---- text ---- */
@@ -256,6 +230,7 @@ static void add_clients(cJSON *root, const struct status *s)
 
 static int print_json(const struct status *s)
 {
+	struct fluidnpu_hw_geometry geometry = s->info->geometry;
 	cJSON *root = cJSON_CreateObject();
 	cJSON *object;
 	char *text;
@@ -268,8 +243,8 @@ static int print_json(const struct status *s)
 			      s->info->features & FLUIDNPU_FEATURE_FUNCTIONAL);
 	cJSON_AddNumberToObject(root, "clock_hz", s->info->clock_hz);
 	object = cJSON_AddObjectToObject(root, "geometry");
-	for (size_t i = 0; i < sizeof(geometry_names) / sizeof(geometry_names[0]); i++)
-		cJSON_AddNumberToObject(object, geometry_names[i].name, geometry_value(s, i));
+	for (const struct fnpu_geometry_field *f = fnpu_geometry_fields; f->name; f++)
+		cJSON_AddNumberToObject(object, f->name, *fnpu_geometry_value(&geometry, f));
 	cJSON_AddNumberToObject(root, "device_cycles", (double)s->counters.time);
 	cJSON_AddNumberToObject(root, "busy", busy_share(s));
 	cJSON_AddNumberToObject(root, "pe_utilisation", utilisation(s));

@@ -15,6 +15,7 @@
 #include <cjson/cJSON.h>
 
 #include "error.h"
+#include "geometry.h"
 #include "model.h"
 
 #define MAX_EXACT_INTEGER	9007199254740992.0	/* 2^53 */
@@ -251,27 +252,10 @@ static int read_labels(struct reader *top, struct fnpu_model *model)
 static int read_geometry(struct reader *top, struct fluidnpu_hw_geometry *g)
 {
 	struct reader r = enter(top, "geometry", "geometry");
-	const struct {
-		const char *key;
-		uint32_t *value;
-	} fields[] = {
-		{ "tile_rows", &g->tile_rows },
-		{ "tile_depth", &g->tile_depth },
-		{ "tile_cols", &g->tile_cols },
-		{ "acc_tiles", &g->acc_tiles },
-		{ "max_stack", &g->max_stack },
-		{ "max_batch", &g->max_batch },
-		{ "act_sram_bytes", &g->act_sram_bytes },
-		{ "weight_sram_bytes", &g->weight_sram_bytes },
-		{ "dram_bytes_per_kcycle", &g->dram_bytes_per_kcycle },
-		{ "vector_lanes", &g->vector_lanes },
-		{ "layer_overhead_cycles", &g->layer_overhead_cycles },
-		{ "num_queues", &g->num_queues },
-		{ "num_as", &g->num_as },
-	};
+	const struct fnpu_geometry_field *f;
 
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		*fields[i].value = (uint32_t)get_integer(&r, fields[i].key, 0, UINT32_MAX);
+	for (f = fnpu_geometry_fields; f->name; f++)
+		*fnpu_geometry_value(g, f) = (uint32_t)get_integer(&r, f->name, 0, UINT32_MAX);
 	return r.status;
 }
 

@@ -4,26 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "geometry.h"
 #include "program.h"
-
-#define FIELD(name) { #name, offsetof(struct fluidnpu_hw_geometry, name) }
-
-const struct npucc_geometry_field npucc_geometry_fields[] = {
-	FIELD(tile_rows), FIELD(tile_depth), FIELD(tile_cols), FIELD(acc_tiles),
-	FIELD(max_stack), FIELD(max_batch), FIELD(act_sram_bytes), FIELD(weight_sram_bytes),
-	FIELD(dram_bytes_per_kcycle), FIELD(vector_lanes), FIELD(layer_overhead_cycles),
-	FIELD(num_queues), FIELD(num_as), { NULL, 0 },
-};
 
 static uint32_t *find_field(struct fnpu_config *config, const char *name, size_t len)
 {
-	const struct npucc_geometry_field *f;
+	const struct fnpu_geometry_field *f;
 
 	if (len == strlen("clock_hz") && !strncmp(name, "clock_hz", len))
 		return &config->clock_hz;
-	for (f = npucc_geometry_fields; f->name; f++)
+	for (f = fnpu_geometry_fields; f->name; f++)
 		if (strlen(f->name) == len && !strncmp(name, f->name, len))
-			return (uint32_t *)((char *)&config->geometry + f->offset);
+			return fnpu_geometry_value(&config->geometry, f);
 	return NULL;
 }
 

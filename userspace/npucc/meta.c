@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fluidnpu.h"
+#include "geometry.h"
 #include "program.h"
 
 #define BYTE_SCALE	(1.0 / 255.0)	/* of images without metadata: 0..255 becomes 0..1 */
@@ -120,17 +121,14 @@ static void add_layers(cJSON *meta, const struct npucc_network *net)
 	}
 }
 
-static void add_geometry(cJSON *meta, const struct fnpu_config *config)
+static void add_geometry(cJSON *meta, struct fnpu_config *config)
 {
 	cJSON *geometry = cJSON_AddObjectToObject(meta, "geometry");
-	const struct npucc_geometry_field *f;
+	const struct fnpu_geometry_field *f;
 
-	for (f = npucc_geometry_fields; f->name; f++) {
-		uint32_t value;
-
-		memcpy(&value, (const char *)&config->geometry + f->offset, sizeof(value));
-		cJSON_AddNumberToObject(geometry, f->name, value);
-	}
+	for (f = fnpu_geometry_fields; f->name; f++)
+		cJSON_AddNumberToObject(geometry, f->name,
+					*fnpu_geometry_value(&config->geometry, f));
 	cJSON_AddNumberToObject(meta, "clock_hz", config->clock_hz);
 }
 

@@ -112,14 +112,6 @@ bool npucc_meta(struct npucc_arena *arena, struct npucc_program *program,
 
 /* Names, shared by META, report and command line. */
 
-struct npucc_geometry_field {
-	const char *name;
-	size_t offset;
-};
-
-/** npucc_geometry_fields - the fields of struct fluidnpu_hw_geometry; ends with a NULL name */
-extern const struct npucc_geometry_field npucc_geometry_fields[];
-
 /** npucc_geometry_set() - apply "tile_rows=64,clock_hz=1000000000" to @config and check the result */
 bool npucc_geometry_set(struct fnpu_config *config, const char *text, struct npucc_error *error);
 
