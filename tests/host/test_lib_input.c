@@ -352,6 +352,56 @@ static void damaged_png_is_refused_at_every_length(void **state)
 		expect_refused(write_file("short.png", data, n), -EBADMSG, "not a sound PNG");
 }
 
+/* ---- what nobody thought of ---- */
+
+/* Opens @data with each byte changed in turn; whatever is taken must be readable to its end. */
+static void damage(const char *name, uint8_t *data, size_t bytes)
+{
+	static const uint8_t masks[] = { 0x01, 0x80, 0xff };
+	uint8_t *sample;
+	struct input in;
+
+	for (size_t i = 0; i < 3 * bytes; i++) {
+		const uint8_t mask = masks[i % 3];
+
+		data[i / 3] ^= mask;
+		if (!input_open(&in, write_file(name, data, bytes), &error)) {
+			sample = malloc(in.sample_bytes);
+			assert_non_null(sample);
+			assert_int_equal(input_read(&in, in.count - 1, sample, &error), 0);
+			free(sample);
+			input_close(&in);
+		} else {
+			assert_non_null(strstr(error.text, name));
+		}
+		data[i / 3] ^= mask;
+	}
+}
+
+static void damage_file(const char *path)
+{
+	FILE *file = fopen(path, "rb");
+	uint8_t data[1024];
+	size_t bytes;
+
+	assert_non_null(file);
+	bytes = fread(data, 1, sizeof(data), file);
+	fclose(file);
+	damage("damaged", data, bytes);
+}
+
+/* Most of its use is in a build with SANITIZE=-fsanitize=address,undefined. */
+static void any_damaged_byte_is_refused_or_harmless(void **state)
+{
+	(void)state;
+	damage_file(write_file("idx", idx_images, sizeof(idx_images)));
+	damage_file(write_gz("idx.gz", idx_images, sizeof(idx_images)));
+	damage_file(write_npy("v1.npy", 1, NPY_DICT, NPY_BYTES));
+	damage_file(write_npy("v2.npy", 2, NPY_DICT, NPY_BYTES));
+	damage_file(write_png("gray.png", PNG_FORMAT_GRAY, pixels));
+	damage_file(write_png("rgb.png", PNG_FORMAT_RGB, pixels));
+}
+
 /* ---- shape, output ---- */
 
 static void wrong_shape_names_expected_and_got(void **state)
@@ -421,6 +471,7 @@ int main(void)
 		cmocka_unit_test(png_bytes_come_as_they_are),
 		cmocka_unit_test(png_with_alpha_or_16_bits_is_refused),
 		cmocka_unit_test(damaged_png_is_refused_at_every_length),
+		cmocka_unit_test(any_damaged_byte_is_refused_or_harmless),
 		cmocka_unit_test(wrong_shape_names_expected_and_got),
 		cmocka_unit_test(written_npy_has_numpys_layout),
 		cmocka_unit_test(full_disk_and_missing_directory_are_reported),
