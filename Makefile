@@ -31,8 +31,8 @@ DESTDIR ?=
 VERSION := 1.0.0
 
 LIBS_NPUCC = -lprotobuf-c -lcjson -lz -lm
-LIBS_LIB = -ldrm -luring -lcjson -lz -lpthread
-LIBS_TOOLS = -lpng -lm
+LIBS_LIB = -ldrm -luring -lcjson -lz -lm -lpthread
+LIBS_TOOLS = -lpng
 
 core_src := $(wildcard qemu-device/core/*.c)
 lib_src := $(wildcard userspace/lib/*.c userspace/sched/*.c)
