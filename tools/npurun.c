@@ -623,7 +623,7 @@ int main(int argc, char **argv)
 		ret = close_logits(&run);
 	if (!ret)
 		ret = tell(&run);
-	if (run.report.errors && !ret)
+	if (run.report.errors)
 		ret = cli_error("%" PRIu64 " of %" PRIu64 " samples failed", run.report.errors, run.total);
 	teardown(&run);
 	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
