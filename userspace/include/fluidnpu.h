@@ -413,6 +413,9 @@ uint32_t fnpu_session_pending(const struct fnpu_session *session);
 /**
  * fnpu_session_fd() - file descriptor for poll(2), epoll or io_uring
  * Readable: call fnpu_session_poll(). The session owns it. Negative errno on failure.
+ * Where jobs go by ioctl, the events of one session wake all sessions of its device: fetch
+ * the results of each, or the others find no rest. With io_uring, a poll(2) may end
+ * with EINTR though there was no signal.
  */
 int fnpu_session_fd(struct fnpu_session *session);
 
