@@ -54,6 +54,8 @@
 #define FLUIDNPU_MAX_LAYERS		1024
 #define FLUIDNPU_MAX_RING_ENTRIES	4096
 #define FLUIDNPU_MAX_CLASSES		4096
+#define FLUIDNPU_MAX_GROUP		8	/* layers that may be fused */
+#define FLUIDNPU_MAX_TENSOR_BYTES	(1u << 28)	/* of one sample, padded */
 
 /*
  * Registers in BAR 0: 32 bits wide, 32-bit access only. Of the 64-bit ones a
@@ -386,7 +388,8 @@ enum fluidnpu_exit_criterion {
  * @out_off: output tensor, offset in the state (EXIT: none, 0)
  * @in_h, @in_w, @in_c, @out_h, @out_w, @out_c: shapes (EXIT: 1 x 1 x classes in)
  * @kernel_h, @kernel_w, @stride_h, @stride_w: CONV and pools
- * @pad_t, @pad_l, @pad_b, @pad_r: CONV and pools; padding holds zp_in
+ * @pad_t, @pad_l, @pad_b, @pad_r: CONV and pools; padding holds zp_in, for MAXPOOL
+ *	less than any value
  * @dilation_h, @dilation_w: CONV
  * @groups: CONV: divides in_c and out_c
  * @weights_off: CONV: int8 [out_c][kernel_h][kernel_w][in_c / groups]

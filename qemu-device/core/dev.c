@@ -324,9 +324,10 @@ static void register_write(struct fnpu_dev *dev, uint32_t offset, uint32_t value
 		dev->cq.coalesce_cycles = value;
 		break;
 	case FLUIDNPU_REG_DOORBELL_CQ:
+		/* like a queue's, ignored while the ring is off: it may come around a reset */
 		if (value < dev->cq.entries)
 			dev->cq.head = value;
-		else
+		else if (dev->cq.entries)
 			fnpu_dev_fatal(dev);
 		break;
 	}

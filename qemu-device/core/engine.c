@@ -184,7 +184,7 @@ static bool load_group(struct fnpu_dev *dev, struct fnpu_job *job, struct fnpu_f
 	struct fnpu_work *w = &dev->work;
 	unsigned int n = 0;
 
-	for (uint32_t l = job->next_layer; l < p->num_layers && n < FNPU_MAX_GROUP; l++) {
+	for (uint32_t l = job->next_layer; l < p->num_layers && n < FLUIDNPU_MAX_GROUP; l++) {
 		struct fluidnpu_hw_layer *layer = &w->layers[n];
 
 		if (!fnpu_vm_read(dev, job->sqe.as_id, job->sqe.program_iova + p->layers_off +
@@ -428,7 +428,7 @@ static void take_exits(struct fnpu_dev *dev, unsigned int queue,
 			.confidence = fnpu_float_bits(r->confidence),
 			.entropy = fnpu_float_bits(r->entropy),
 			.margin = fnpu_float_bits(r->margin),
-			.layer = job->next_layer,
+			.layer = job->next_layer + dev->work.num_layers - 1,
 		});
 		if (out) {
 			dev->counters[FLUIDNPU_CNT_EXITS + head->exit_index]++;

@@ -26,8 +26,6 @@
 #error "the device's structures are little-endian and are used in place"
 #endif
 
-#define FNPU_MAX_GROUP		8	/* layers that may be fused */
-#define FNPU_MAX_TENSOR_BYTES	(1u << 28)
 #define FNPU_MAX_LAYER_WORK	(1ull << 33)	/* multiplications or elements for one sample */
 #define FNPU_TLB_ENTRIES	256
 
@@ -115,7 +113,7 @@ struct fnpu_work {
 	uint16_t as_id;
 	uint64_t program_iova;
 	struct fluidnpu_hw_program program;
-	struct fluidnpu_hw_layer layers[FNPU_MAX_GROUP];
+	struct fluidnpu_hw_layer layers[FLUIDNPU_MAX_GROUP];
 	unsigned int num_layers;
 	struct fluidnpu_hw_sample samples[FLUIDNPU_MAX_BATCH];
 	unsigned int num_samples;

@@ -90,7 +90,7 @@ static bool conv_affordable(const struct fluidnpu_hw_layer *l)
 	uint64_t packed = round_up(conv_depth(l), 2) * l->groups *
 			  round_up(l->out_c / l->groups, FNPU_GEMM_COLS);
 
-	return packed <= FNPU_MAX_TENSOR_BYTES &&
+	return packed <= FLUIDNPU_MAX_TENSOR_BYTES &&
 	       packed * l->out_h * l->out_w <= FNPU_MAX_LAYER_WORK;
 }
 
@@ -101,7 +101,7 @@ static bool conv_valid(const struct fluidnpu_hw_program *p, const struct fluidnp
 
 	if (!l->groups || l->in_c % l->groups || l->out_c % l->groups)
 		return false;
-	if (!windows_valid(l, l->dilation_h, l->dilation_w) || padded > FNPU_MAX_TENSOR_BYTES)
+	if (!windows_valid(l, l->dilation_h, l->dilation_w) || padded > FLUIDNPU_MAX_TENSOR_BYTES)
 		return false;
 	if (!conv_affordable(l))
 		return false;
@@ -144,11 +144,11 @@ bool fnpu_layer_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu
 {
 	if (!reserved_clear(l))
 		return false;
-	if (!in_bytes(l) || in_bytes(l) > FNPU_MAX_TENSOR_BYTES ||
+	if (!in_bytes(l) || in_bytes(l) > FLUIDNPU_MAX_TENSOR_BYTES ||
 	    !input_fits(p, l->in_off, in_bytes(l)) || l->clamp_min > l->clamp_max)
 		return false;
 	if (l->op != FLUIDNPU_LAYER_EXIT &&
-	    (!out_bytes(l) || out_bytes(l) > FNPU_MAX_TENSOR_BYTES ||
+	    (!out_bytes(l) || out_bytes(l) > FLUIDNPU_MAX_TENSOR_BYTES ||
 	     l->out_off + out_bytes(l) > p->state_bytes))
 		return false;
 

@@ -1223,7 +1223,7 @@ static void test_random_programs_never_break_the_device(void **state)
 		statuses[status]++;
 		tb_queue_control(b->tb, 0, FLUIDNPU_QCTRL_RESUME);
 	}
-	print_message("ok %u, MMU %u, DMA %u, layer %u, policy %u\n", statuses[FLUIDNPU_OK],
+	print_message("succeeded %u, MMU %u, DMA %u, layer %u, policy %u\n", statuses[FLUIDNPU_OK],
 		      statuses[FLUIDNPU_ERR_MMU_FAULT], statuses[FLUIDNPU_ERR_DMA],
 		      statuses[FLUIDNPU_ERR_LAYER], statuses[FLUIDNPU_ERR_POLICY]);
 	assert_true(statuses[FLUIDNPU_OK] > 500 && statuses[FLUIDNPU_ERR_LAYER] > 500);

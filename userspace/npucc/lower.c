@@ -118,9 +118,9 @@ struct npucc_layer *npucc_new_layer(struct npucc_lowering *l, const struct npucc
 	struct npucc_layer *layer;
 
 	if (h > UINT16_MAX || w > UINT16_MAX || c > UINT16_MAX ||
-	    (uint64_t)h * w * c > NPUCC_MAX_TENSOR_BYTES) {
+	    (uint64_t)h * w * c > FLUIDNPU_MAX_TENSOR_BYTES) {
 		npucc_fail_node(l->error, node, "output of %u x %u with %u channels, the device handles up to %d each and %u bytes in all",
-				h, w, c, UINT16_MAX, NPUCC_MAX_TENSOR_BYTES);
+				h, w, c, UINT16_MAX, FLUIDNPU_MAX_TENSOR_BYTES);
 		return NULL;
 	}
 	layer = add_layer(l);

@@ -79,9 +79,9 @@ static struct npucc_tensor *quantize_input(struct npucc_lowering *l, const struc
 	t->c = (unsigned int)g->input_shape[0];
 	t->h = g->input_rank == 3 ? (unsigned int)g->input_shape[1] : 1;
 	t->w = g->input_rank == 3 ? (unsigned int)g->input_shape[2] : 1;
-	if (npucc_tensor_bytes(t) > NPUCC_MAX_TENSOR_BYTES) {
+	if (npucc_tensor_bytes(t) > FLUIDNPU_MAX_TENSOR_BYTES) {
 		npucc_fail_node(l->error, node, "an input of %ux%ux%u (HxWxC) is larger than %u bytes",
-				t->h, t->w, t->c, NPUCC_MAX_TENSOR_BYTES);
+				t->h, t->w, t->c, FLUIDNPU_MAX_TENSOR_BYTES);
 		return NULL;
 	}
 	t->scale = scale;

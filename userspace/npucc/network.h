@@ -13,8 +13,6 @@
 #include "fluidnpu_hw.h"
 #include "util.h"
 
-#define NPUCC_MAX_TENSOR_BYTES	(1u << 28)	/* of one sample, what the device accepts */
-
 struct npucc_layer;
 
 /**

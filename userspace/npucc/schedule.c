@@ -10,7 +10,6 @@
  */
 #include "program.h"
 
-#define MAX_GROUP	8	/* layers that the device runs without a boundary */
 
 struct scheduler {
 	struct npucc_arena *arena;
@@ -127,7 +126,7 @@ static void fuse(struct npucc_network *net)
 
 		if (l->op == FLUIDNPU_LAYER_CONV) {
 			size = 1;
-		} else if (size && size < MAX_GROUP && prev && prev->last == i &&
+		} else if (size && size < FLUIDNPU_MAX_GROUP && prev && prev->last == i &&
 			   (l->in[0] == prev || (l->num_inputs == 2 && l->in[1] == prev))) {
 			l->fused = true;
 			size++;
