@@ -41,6 +41,7 @@ common_src := $(wildcard tools/common/*.c)
 host_tests := $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c))
 host_helpers := $(filter-out $(host_tests:%=tests/host/%.c),$(wildcard tests/host/*.c))
 vm_tests := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/test_*.c))
+examples := $(patsubst userspace/examples/%.c,$(OUT)/examples/%,$(wildcard userspace/examples/*.c))
 vm_helpers := $(filter-out $(vm_tests:%=tests/vm/%.c),$(wildcard tests/vm/*.c))
 models := $(patsubst tools/models/%.onnx,$(OUT)/models/%.fnpu,$(wildcard tools/models/*.onnx))
 
@@ -110,7 +111,7 @@ clean: ## remove what was built here (the cache stays)
 build: build-host module qemu $(models) ## all of it, without looking for missing packages
 build-host: $(PROGRAMS) $(LIB).so.$(VERSION) $(LIB).a
 host-tests: $(host_tests:%=$(OUT)/tests/host/%)
-vm-tests: $(vm_tests:%=$(OUT)/tests/vm/%)
+vm-tests: $(vm_tests:%=$(OUT)/tests/vm/%) $(examples)
 
 qemu: ## QEMU with the device
 	@tools/build-qemu.sh
@@ -195,6 +196,11 @@ $(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) $(cal
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka $(LIBS_NPUCC) $(LIBS_LIB) $(LIBS_TOOLS)
+
+$(OUT)/examples/%: $(OUT)/obj/userspace/examples/%.o $(LIB).so.$(VERSION)
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $< -L$(OUT)/lib -Wl,-rpath,'$$ORIGIN/../lib' -lfluidnpu
 
 $(OUT)/tests/vm/%: $(OUT)/obj/tests/vm/%.o $(call obj,$(vm_helpers))
 	$(call msg,LD,$@)

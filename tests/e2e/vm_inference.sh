@@ -26,6 +26,8 @@ in_guest() {
 			npurun --model /models/$model.fnpu --submit \$way --all-exits \
 				--logits /out/\$way /data/${images##*/}
 		done
+		zcat /data/${images##*/} | tail -c +17 | head -c \$((784 * 100)) |
+			/examples/first /models/$model.fnpu kmd | sort >/out/first.txt
 		npustat
 		npustat --json >/out/npustat.json"
 }
@@ -40,4 +42,11 @@ same() {
 }
 check "io_uring in the VM gives the emulator's bytes" same "$out/uring"
 check "ioctl in the VM gives the emulator's bytes" same "$out/ioctl"
+first_in_both() (
+	set +o pipefail	# head leaves zcat before its end
+	zcat "$images" | tail -c +17 | head -c $((784 * 100)) |
+		out/examples/first out/models/$model.fnpu emu | sort | diff - "$out/first.txt" &&
+		[[ $(wc -l <"$out/first.txt") == 100 ]]
+)
+check "the README's application prints the same in the VM and on the emulator" first_in_both
 done_testing
