@@ -94,9 +94,12 @@ install: ## install library, headers, tools and udev rule under PREFIX (/usr/loc
 	install -m 644 kernel/60-fluidnpu.rules $(DESTDIR)/usr/lib/udev/rules.d/
 	@echo "The kernel module is fluidnpu.ko here; load it where the device is: insmod fluidnpu.ko"
 
-format: ## format the C sources in place (clang-format)
+# Changed lines only: what is committed was read by people and stays as it is. QEMU's part
+# has QEMU's style.
+format: ## format the C lines that you have changed since the last commit (clang-format)
 	@tools/deps.sh lint
-	clang-format -i $$(git ls-files '*.c' '*.h' | grep -v '^qemu-device/hw/')
+	git clang-format --force --extensions c,h HEAD -- \
+		kernel uapi userspace qemu-device/core tests tools
 
 lint: ## static checks: shellcheck, cppcheck, sparse, formatting, W=1
 	@tools/deps.sh build lint
