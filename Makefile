@@ -101,7 +101,7 @@ format: ## format the C lines that you have changed since the last commit (clang
 	git clang-format --force --extensions c,h HEAD -- \
 		kernel uapi userspace qemu-device/core tests tools
 
-lint: ## static checks: shellcheck, cppcheck, sparse, formatting, W=1
+lint: ## static checks: shellcheck, clang, cppcheck, sparse, W=1, licences
 	@tools/deps.sh build lint
 	@tools/lint
 

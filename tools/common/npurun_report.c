@@ -139,7 +139,7 @@ void report_print(const struct report *r)
 	print_bytes("DRAM read per sample", per_sample(r, FLUIDNPU_CNT_DRAM_READ_BYTES));
 	print_bytes("DRAM written per sample", per_sample(r, FLUIDNPU_CNT_DRAM_WRITE_BYTES));
 	print_bytes("DRAM in all", dram);
-	printf("%-22s %9.2f s of host time\n", "took", r->wall_seconds);
+	printf("%-22s %9.2f s\n", "wall-clock time", r->wall_seconds);
 }
 
 /* ---- JSON ---- */
