@@ -109,6 +109,19 @@ static bool fluidnpu_device_is_ready(struct fluidnpu_device *fdev)
 		(FLUIDNPU_STATUS_READY | FLUIDNPU_STATUS_FATAL)) == FLUIDNPU_STATUS_READY;
 }
 
+/**
+ * fluidnpu_device_halt - reset the device
+ * @fdev: the device
+ *
+ * When it returns the device does no DMA and knows no memory of ours.
+ */
+void fluidnpu_device_halt(struct fluidnpu_device *fdev)
+{
+	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_RESET);
+	/* Done when the write is; but the bus may post it, so wait until it is there. */
+	fluidnpu_read(fdev, FLUIDNPU_REG_STATUS);
+}
+
 /* Stop everything; what has completed so far is noted. With hw_lock. */
 static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_head *done)
 {
@@ -119,7 +132,7 @@ static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_he
 
 		queue->head_started = fluidnpu_queue_status(queue) & FLUIDNPU_QSTATUS_RUNNING;
 	}
-	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_RESET);
+	fluidnpu_device_halt(fdev);
 	fluidnpu_cq_drain(fdev, done);
 }
 
@@ -375,7 +388,7 @@ struct fluidnpu_device *fluidnpu_device_create(struct device *parent)
 	if (ret)
 		return ERR_PTR(ret);
 
-	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_RESET);
+	fluidnpu_device_halt(fdev);
 	if (!fluidnpu_device_is_ready(fdev)) {
 		drm_err(&fdev->drm, "device is not ready after a reset\n");
 		return ERR_PTR(-EIO);
@@ -421,8 +434,11 @@ void fluidnpu_device_remove(struct fluidnpu_device *fdev)
 	drm_dev_unplug(&fdev->drm);
 	cancel_work_sync(&fdev->reset_work);
 
-	/* Nobody else touches the hardware any more. From here on it does no DMA. */
-	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_RESET);
+	/* Nobody but the address spaces touches the hardware any more. */
+	mutex_lock(&fdev->as_lock);
+	fluidnpu_device_halt(fdev);
+	fdev->stopped = true;
+	mutex_unlock(&fdev->as_lock);
 
 	spin_lock_irqsave(&fdev->hw_lock, flags);
 	for (i = 0; i < fdev->num_queues; i++)

@@ -104,11 +104,12 @@ struct fluidnpu_cq {
  *	interrupts
  * @wedged: a reset failed, nothing runs any more
  * @reg64_lock: between the two halves of a 64-bit register
- * @as_lock: protects the AS_* registers and @vms
+ * @as_lock: protects the AS_* registers, @vms and @stopped
+ * @stopped: the device has been told for good to do nothing; comes after unplug
  * @as_ida: address spaces in use
  * @vms: address spaces that the device must know after a reset
  * @bo_lock: protects @bos
- * @bos: buffers with pages of their own, to unmap them when the device goes
+ * @bos: buffers that are mapped for DMA, to unmap them when the device goes
  * @tdr_wq: ordered; timeouts and resets
  * @reset_work: reset after STATUS.FATAL
  * @free_jobs: jobs whose resources wait for @free_work
@@ -132,6 +133,7 @@ struct fluidnpu_device {
 	bool wedged;
 	spinlock_t reg64_lock; /* see above */
 	struct mutex as_lock; /* see above */
+	bool stopped;
 	struct ida as_ida;
 	struct fluidnpu_vm *vms[FLUIDNPU_MAX_AS];
 	struct mutex bo_lock; /* see above */
@@ -163,6 +165,7 @@ u64 fluidnpu_read64(struct fluidnpu_device *fdev, u32 reg_lo);
 
 struct fluidnpu_device *fluidnpu_device_create(struct device *parent);
 void fluidnpu_device_remove(struct fluidnpu_device *fdev);
+void fluidnpu_device_halt(struct fluidnpu_device *fdev);
 
 void fluidnpu_device_get_user(struct fluidnpu_device *fdev);
 void fluidnpu_device_put_user(struct fluidnpu_device *fdev);

@@ -7,10 +7,12 @@
  * addresses. A buffer is followed by an unmapped guard page, so that running
  * over its end faults instead of reaching the next one.
  *
- * The device keeps translations until it is told to forget them. Entries only
- * ever change from absent to present and, in fluidnpu_vm_unmap(), back; the
- * latter flushes before it returns, and only then may pages be freed. Absent
- * entries are not cached. Tables are freed with their address space.
+ * The device keeps translations until it is told to forget them. Absent entries
+ * are not cached, so making them present needs nothing. Clearing them, be it in
+ * fluidnpu_vm_unmap() or because fluidnpu_vm_map() could not finish, flushes before
+ * the lock is dropped, and only then may pages be freed: a job can touch any
+ * address of its space at any time, whether its owner was told of it or not.
+ * Tables are freed with their address space.
  */
 #include <linux/dma-mapping.h>
 #include <linux/scatterlist.h>
@@ -123,6 +125,8 @@ static void fluidnpu_as_command(struct fluidnpu_vm *vm, u32 command)
 	fluidnpu_write(fdev, FLUIDNPU_REG_AS_ROOT_LO, lower_32_bits(root));
 	fluidnpu_write(fdev, FLUIDNPU_REG_AS_ROOT_HI, upper_32_bits(root));
 	fluidnpu_write(fdev, FLUIDNPU_REG_AS_CMD, command);
+	/* Done when the write is; but the bus may post it, so wait until it is there. */
+	fluidnpu_read(fdev, FLUIDNPU_REG_STATUS);
 }
 
 static int fluidnpu_as_alloc(struct fluidnpu_device *fdev)
@@ -203,18 +207,16 @@ static void fluidnpu_vm_release(struct kref *ref)
 {
 	struct fluidnpu_vm *vm = container_of(ref, struct fluidnpu_vm, ref);
 	struct fluidnpu_device *fdev = vm->fdev;
-	int idx;
 
+	/* With the tables, so that they do not outlive fluidnpu_mmu_unplug(). */
 	mutex_lock(&fdev->as_lock);
 	fdev->vms[vm->as_id] = NULL;
-	if (drm_dev_enter(&fdev->drm, &idx)) {
+	if (!fdev->stopped)
 		fluidnpu_as_command(vm, FLUIDNPU_AS_CMD_DISABLE);
-		drm_dev_exit(idx);
-	}
+	fluidnpu_pt_free(fdev, vm->root);
 	mutex_unlock(&fdev->as_lock);
 
 	ida_free(&fdev->as_ida, vm->as_id);
-	fluidnpu_pt_free(fdev, vm->root);
 	drm_mm_takedown(&vm->mm);
 	mutex_destroy(&vm->lock);
 	kfree(vm);
@@ -230,8 +232,10 @@ void fluidnpu_vm_put(struct fluidnpu_vm *vm)
 		kref_put(&vm->ref, fluidnpu_vm_release);
 }
 
+/* Clear a range and make the device forget it. */
 static void fluidnpu_vm_clear(struct fluidnpu_vm *vm, u64 iova, u64 size)
 {
+	struct fluidnpu_device *fdev = vm->fdev;
 	u64 end = iova + size;
 
 	for (; iova < end; iova += FLUIDNPU_PAGE_BYTES) {
@@ -239,7 +243,19 @@ static void fluidnpu_vm_clear(struct fluidnpu_vm *vm, u64 iova, u64 size)
 
 		if (pt)
 			WRITE_ONCE(pt->entries[fluidnpu_pt_index(iova, FLUIDNPU_PT_LEVELS - 1)], 0);
+		cond_resched();
 	}
+
+	/* The cleared entries must be visible before the flush. */
+	dma_wmb();
+	/*
+	 * Not drm_dev_enter(): from unplug on until it is stopped the device runs
+	 * and caches as ever.
+	 */
+	mutex_lock(&fdev->as_lock);
+	if (!fdev->stopped)
+		fluidnpu_as_command(vm, FLUIDNPU_AS_CMD_FLUSH);
+	mutex_unlock(&fdev->as_lock);
 }
 
 static int fluidnpu_vm_fill(struct fluidnpu_vm *vm, u64 iova, struct sg_table *sgt, u64 size)
@@ -296,7 +312,6 @@ int fluidnpu_vm_map(struct fluidnpu_vm *vm, struct drm_mm_node *node,
 
 	ret = fluidnpu_vm_fill(vm, node->start, sgt, size);
 	if (ret) {
-		/* Nobody has been told this iova: the device has not been there. */
 		fluidnpu_vm_clear(vm, node->start, size);
 		drm_mm_remove_node(node);
 	}
@@ -316,24 +331,10 @@ out_unlock:
  */
 void fluidnpu_vm_unmap(struct fluidnpu_vm *vm, struct drm_mm_node *node)
 {
-	struct fluidnpu_device *fdev = vm->fdev;
-	int idx;
-
 	mutex_lock(&vm->lock);
-
-	if (vm->root) {
+	if (vm->root)
 		fluidnpu_vm_clear(vm, node->start, node->size - FLUIDNPU_PAGE_BYTES);
-		/* The cleared entries must be visible before the flush. */
-		dma_wmb();
-		if (drm_dev_enter(&fdev->drm, &idx)) {
-			mutex_lock(&fdev->as_lock);
-			fluidnpu_as_command(vm, FLUIDNPU_AS_CMD_FLUSH);
-			mutex_unlock(&fdev->as_lock);
-			drm_dev_exit(idx);
-		}
-	}
 	drm_mm_remove_node(node);
-
 	mutex_unlock(&vm->lock);
 }
 
@@ -353,7 +354,7 @@ void fluidnpu_mmu_start(struct fluidnpu_device *fdev)
 
 /**
  * fluidnpu_mmu_unplug - free all page tables while the DMA API still works
- * @fdev: is unplugged and has been reset
+ * @fdev: is unplugged and stopped
  *
  * The address spaces live on, empty, until their files are closed.
  */
@@ -366,8 +367,12 @@ void fluidnpu_mmu_unplug(struct fluidnpu_device *fdev)
 
 		mutex_lock(&fdev->as_lock);
 		vm = fdev->vms[i];
-		if (vm && !kref_get_unless_zero(&vm->ref))
+		if (vm && !kref_get_unless_zero(&vm->ref)) {
+			/* Its release waits for as_lock. */
+			fluidnpu_pt_free(fdev, vm->root);
+			vm->root = NULL;
 			vm = NULL;
+		}
 		mutex_unlock(&fdev->as_lock);
 		if (!vm)
 			continue;
