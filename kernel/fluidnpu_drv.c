@@ -200,7 +200,7 @@ err_put:
 	drm_dev_put(&fdev->drm);
 err_reset:
 	/* It must not know the rings any more when they are freed. */
-	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_RESET);
+	fluidnpu_device_halt(fdev);
 	return ret;
 }
 
@@ -268,3 +268,5 @@ module_exit(fluidnpu_exit);
 MODULE_DESCRIPTION("FluidNPU accelerator");
 MODULE_AUTHOR("FluidNPU project");
 MODULE_LICENSE("GPL");
+/* MODULE_IMPORT_NS() wants a string since 6.13 and none before. */
+MODULE_INFO(import_ns, "DMA_BUF");

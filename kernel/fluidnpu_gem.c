@@ -7,8 +7,10 @@
  * as the file has a handle of it or a job that names it is in flight, whichever
  * is longer; closing a handle under a running job is harmless.
  */
+#include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #include <drm/drm_drv.h>
@@ -174,12 +176,31 @@ static void fluidnpu_gem_close(struct drm_gem_object *obj, struct drm_file *file
 	fluidnpu_mapping_put(mapping);	/* of the handle */
 }
 
+/*
+ * Undo what drm_gem_shmem_get_pages_sgt() did for the device; the pages stay. With
+ * the reservation lock, or without a reference left.
+ */
+static void fluidnpu_bo_unmap_dma(struct fluidnpu_bo *bo)
+{
+	struct drm_gem_shmem_object *shmem = &bo->base;
+
+	if (!shmem->sgt)
+		return;
+	dma_unmap_sgtable(shmem->base.dev->dev, shmem->sgt, DMA_BIDIRECTIONAL, 0);
+	sg_free_table(shmem->sgt);
+	kfree(shmem->sgt);
+	shmem->sgt = NULL;
+}
+
 static void fluidnpu_gem_free(struct drm_gem_object *obj)
 {
 	struct fluidnpu_device *fdev = to_fluidnpu_device(obj->dev);
 	struct fluidnpu_bo *bo = to_fluidnpu_bo(obj);
 
 	mutex_lock(&fdev->bo_lock);
+	/* Here, so that it cannot come after fluidnpu_gem_unplug(). */
+	if (!list_empty(&bo->node) && !obj->import_attach)
+		fluidnpu_bo_unmap_dma(bo);
 	list_del_init(&bo->node);
 	mutex_unlock(&fdev->bo_lock);
 
@@ -227,6 +248,8 @@ struct drm_gem_object *fluidnpu_gem_create_object(struct drm_device *drm, size_t
 
 	/* When the helpers fail later they kfree() it: nothing may point to it yet. */
 	bo->base.base.funcs = &fluidnpu_gem_funcs;
+	/* The device writes behind the back of the MMU's dirty bits. */
+	bo->base.pages_mark_dirty_on_put = true;
 	mutex_init(&bo->lock);
 	INIT_LIST_HEAD(&bo->mappings);
 	INIT_LIST_HEAD(&bo->node);
@@ -237,24 +260,26 @@ struct drm_gem_object *fluidnpu_gem_create_object(struct drm_device *drm, size_t
 /* Takes a buffer off the list; the lock is not held while reservations are. */
 static struct fluidnpu_bo *fluidnpu_gem_take_one(struct fluidnpu_device *fdev)
 {
-	struct fluidnpu_bo *bo;
+	struct fluidnpu_bo *bo, *next, *found = NULL;
 
 	mutex_lock(&fdev->bo_lock);
-	list_for_each_entry(bo, &fdev->bos, node) {
-		/* Those that are being freed unmap themselves. */
-		if (!kref_get_unless_zero(&bo->base.base.refcount))
-			continue;
+	list_for_each_entry_safe(bo, next, &fdev->bos, node) {
 		list_del_init(&bo->node);
-		mutex_unlock(&fdev->bo_lock);
-		return bo;
+		if (kref_get_unless_zero(&bo->base.base.refcount)) {
+			found = bo;
+			break;
+		}
+		/* It is being freed and waits for bo_lock: nobody else looks at it. */
+		if (!bo->base.base.import_attach)
+			fluidnpu_bo_unmap_dma(bo);
 	}
 	mutex_unlock(&fdev->bo_lock);
-	return NULL;
+	return found;
 }
 
 /**
  * fluidnpu_gem_unplug - unmap all pages while the DMA API still works
- * @fdev: is unplugged and has been reset
+ * @fdev: is unplugged and stopped
  *
  * The pages themselves live on: user space may have them mapped.
  */
@@ -266,12 +291,12 @@ void fluidnpu_gem_unplug(struct fluidnpu_device *fdev)
 		struct drm_gem_shmem_object *shmem = &bo->base;
 
 		dma_resv_lock(shmem->base.resv, NULL);
-		/* Imported pages are the exporter's to unmap. */
-		if (shmem->sgt && !shmem->base.import_attach) {
-			dma_unmap_sgtable(fdev->drm.dev, shmem->sgt, DMA_BIDIRECTIONAL, 0);
-			sg_free_table(shmem->sgt);
-			kfree(shmem->sgt);
+		if (shmem->base.import_attach) {
+			dma_buf_unmap_attachment(shmem->base.import_attach, shmem->sgt,
+						 DMA_BIDIRECTIONAL);
 			shmem->sgt = NULL;
+		} else if (shmem->sgt) {
+			fluidnpu_bo_unmap_dma(bo);
 			drm_gem_shmem_put_pages(shmem);
 		}
 		dma_resv_unlock(shmem->base.resv);
@@ -311,6 +336,11 @@ int fluidnpu_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file
 	if (!args->size || args->size > FLUIDNPU_VA_END - FLUIDNPU_VA_START - PAGE_SIZE) {
 		drm_dbg(drm, "bo_create: size %llu is out of range\n", args->size);
 		return -EINVAL;
+	}
+	/* Pages stay pinned: do not let others be killed for what cannot succeed. */
+	if (args->size >> PAGE_SHIFT > totalram_pages()) {
+		drm_dbg(drm, "bo_create: size %llu is more than all memory\n", args->size);
+		return -ENOMEM;
 	}
 
 	shmem = drm_gem_shmem_create(drm, args->size);
