@@ -186,15 +186,15 @@ static int fluidnpu_uring_submit(struct drm_file *file, struct io_uring_cmd *cmd
 
 	/* Not interruptible: io_uring's own task work counts as a signal. */
 	ret = fluidnpu_submit_lock(submit, false);
-	if (!ret) {
-		/* The callback takes over this function's reference. */
+	if (!ret) /* The callback takes over this function's reference. */
 		fluidnpu_submit_commit(submit, &uring->cb, fluidnpu_uring_job_done);
-	} else {
+	/* Finishing can take the ring's lock, too: it has to come after the unlocking. */
+	fluidnpu_submit_free(submit);
+	if (ret) {
 		if (fluidnpu_uring_claim(uring))
 			fluidnpu_uring_finish(uring, ret, 0, issue_flags);
 		fluidnpu_uring_put(uring);
 	}
-	fluidnpu_submit_free(submit);
 
 	return -EIOCBQUEUED;
 }
@@ -209,8 +209,6 @@ static int fluidnpu_uring_submit(struct drm_file *file, struct io_uring_cmd *cmd
 int fluidnpu_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct drm_file *file = cmd->file->private_data;
-	struct drm_device *drm = file->minor->dev;
-	int idx, ret;
 
 	if (issue_flags & IO_URING_F_CANCEL) {
 		fluidnpu_uring_cancel(cmd, issue_flags);
@@ -222,9 +220,11 @@ int fluidnpu_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	if (cmd->flags & IORING_URING_CMD_FIXED)
 		return -EINVAL;
 
-	if (!drm_dev_enter(drm, &idx))
+	/*
+	 * Like drm_ioctl(), not drm_dev_enter(): copying from user memory can take as
+	 * long as its owner likes, and unplug would wait for it.
+	 */
+	if (drm_dev_is_unplugged(file->minor->dev))
 		return -ENODEV;
-	ret = fluidnpu_uring_submit(file, cmd, issue_flags);
-	drm_dev_exit(idx);
-	return ret;
+	return fluidnpu_uring_submit(file, cmd, issue_flags);
 }
