@@ -30,21 +30,22 @@ struct fluidnpu_queue;
  * @slot: index into fluidnpu_queue.slots while the device has it
  * @cookie: tells the device's completions of this run of the job from others
  * @error: how it ended, 0 or a negative errno
- * @replays: device resets that it went through
+ * @replays: resets of the device that it may have caused
  * @program_iova: struct fluidnpu_hw_program
  * @program_bytes: its readable size
  * @flags: DRM_FLUIDNPU_JOB_*
  * @user_data: for its JOB event
  * @events_left: entries of the event ring that are still reserved for it
- * @exited: samples that have left
+ * @exited: samples that have left, a bit mask
+ * @reported: heads that have been told of, a bit mask per sample
  * @num_mappings: entries of @mappings
  * @mappings: buffers that stay mapped and busy until it has ended
  * @num_samples: entries of @samples
  * @samples: what user space asked for
  *
  * Until the job is pushed it belongs to the submitter, then to the scheduler;
- * @slot, @cookie, @error, @replays, @events_left and @exited are protected by
- * hw_lock from then on.
+ * @slot, @cookie, @error, @replays, @events_left, @exited and @reported are
+ * protected by hw_lock from then on.
  */
 struct fluidnpu_job {
 	struct drm_sched_job base;
@@ -61,7 +62,8 @@ struct fluidnpu_job {
 	u32 flags;
 	u64 user_data;
 	u32 events_left;
-	unsigned long exited;
+	u32 exited;
+	u8 reported[FLUIDNPU_MAX_BATCH];
 	u32 num_mappings;
 	struct fluidnpu_mapping **mappings;
 	u32 num_samples;

@@ -30,11 +30,15 @@
 #define FLUIDNPU_COOKIE_QUEUE	GENMASK_ULL(15, 8)
 #define FLUIDNPU_COOKIE_SERIAL	GENMASK_ULL(63, 16)
 
-/* Device resets that a job survives. */
+/*
+ * Device resets that a job survives while it is the oldest of its queue and no
+ * other is known to be at fault: it might be what breaks the device.
+ */
 #define FLUIDNPU_MAX_REPLAYS	2
 
 static_assert(FLUIDNPU_RING_JOBS < FLUIDNPU_RING_ENTRIES);
-static_assert(FLUIDNPU_MAX_BATCH <= BITS_PER_LONG);
+static_assert(FLUIDNPU_MAX_BATCH <= 32);
+static_assert(FLUIDNPU_MAX_EXITS <= 8);
 
 static u32 fluidnpu_qreg(struct fluidnpu_queue *queue, u32 reg)
 {
@@ -287,15 +291,20 @@ static struct fluidnpu_job *fluidnpu_job_of_cookie(struct fluidnpu_device *fdev,
 static void fluidnpu_handle_sample(struct fluidnpu_device *fdev, struct fluidnpu_job *job,
 				   const struct fluidnpu_hw_cqe *cqe)
 {
-	bool exit = cqe->type == FLUIDNPU_CQE_EXIT;
 	struct drm_fluidnpu_event event;
 
-	/* After a replay the device tells some things again. The last entry is JOB's. */
-	if (cqe->sample >= job->num_samples || test_bit(cqe->sample, &job->exited) ||
-	    job->events_left <= 1)
+	if (cqe->sample >= job->num_samples || cqe->exit_index >= FLUIDNPU_MAX_EXITS)
 		return;
-	if (exit)
-		__set_bit(cqe->sample, &job->exited);
+	/* After a replay the device tells some things again. The last entry is JOB's. */
+	if (job->exited & BIT(cqe->sample) || job->events_left <= 1)
+		return;
+	if (cqe->type == FLUIDNPU_CQE_EXIT) {
+		job->exited |= BIT(cqe->sample);
+	} else {
+		if (job->reported[cqe->sample] & BIT(cqe->exit_index))
+			return;
+		job->reported[cqe->sample] |= BIT(cqe->exit_index);
+	}
 
 	event = (struct drm_fluidnpu_event) {
 		.user_data = job->samples[cqe->sample].user_data,
@@ -439,7 +448,8 @@ static u32 fluidnpu_queue_take_all(struct fluidnpu_queue *queue,
  * @done: jobs that have ended are added
  *
  * A job that had started and does not begin at layer 0 cannot be run again:
- * the state that it began with has been overwritten. It ends with -EIO.
+ * the state that it began with has been overwritten. It ends with -EIO, as do the
+ * jobs of a context that is banned.
  */
 void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *guilty,
 			    bool head_started, struct list_head *done)
@@ -461,8 +471,11 @@ void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *g
 		if (job == guilty) {
 			fluidnpu_ctx_blame(job->ctx);
 			error = -ETIME;
-		} else if ((!i && head_started && job->samples[0].start_layer) ||
-			   job->replays++ >= FLUIDNPU_MAX_REPLAYS) {
+		} else if (READ_ONCE(job->ctx->banned)) {
+			error = -EIO;
+		} else if (!i && head_started && job->samples[0].start_layer) {
+			error = -EIO;
+		} else if (!i && !guilty && job->replays++ >= FLUIDNPU_MAX_REPLAYS) {
 			error = -EIO;
 		}
 

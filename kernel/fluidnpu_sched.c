@@ -103,7 +103,8 @@ static enum fluidnpu_verdict fluidnpu_sched_judge(struct fluidnpu_queue *queue,
 
 	if (job->slot == FLUIDNPU_NO_SLOT)
 		return FLUIDNPU_VERDICT_WAIT;
-	if (!(status & FLUIDNPU_QSTATUS_ENABLED))
+	/* All ones: the device does not answer. */
+	if (status == ~0u || !(status & FLUIDNPU_QSTATUS_ENABLED))
 		return FLUIDNPU_VERDICT_RESET;
 
 	/*
