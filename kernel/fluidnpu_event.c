@@ -129,10 +129,16 @@ int fluidnpu_event_reserve(struct fluidnpu_event_ring *ring, u32 count)
 void fluidnpu_event_unreserve(struct fluidnpu_event_ring *ring, u32 count)
 {
 	unsigned long flags;
+	bool wake;
 
 	spin_lock_irqsave(&ring->lock, flags);
 	ring->reserved -= count;
+	wake = !ring->reserved && !ring->closed;
 	spin_unlock_irqrestore(&ring->lock, flags);
+
+	/* Once the device is gone poll() has waited for this alone. */
+	if (wake)
+		wake_up_poll(ring->waiters, EPOLLERR | EPOLLHUP);
 }
 
 /**
