@@ -15,10 +15,21 @@
  *
  * Rules: reserved and pad fields are zero; unknown flags are refused with
  * EINVAL; times are CLOCK_MONOTONIC nanoseconds unless they are device times
- * (cycles of drm_fluidnpu_info.clock_hz). General errors: ENOENT no such handle or
- * context, EFAULT bad pointer, EINVAL bad field (the kernel's debug log names it),
- * ENODEV device gone, EIO device or job failed, ETIME job timed out, E2BIG
- * array or structure larger than this kernel knows.
+ * (cycles of drm_fluidnpu_info.clock_hz).
+ *
+ * Errors of calls: ENOENT no such handle, context or syncobj; EFAULT bad pointer;
+ * EINVAL bad field (the kernel's debug log names it); E2BIG array or structure
+ * larger than this kernel knows, or not zero where it knows nothing; EACCES no
+ * right to that priority; EBUSY all address spaces of the device are in use;
+ * ENOSPC no iova or context id left; ENOBUFS no room in the event ring; ENOMEM;
+ * EINTR a signal came, call again; ETIMEDOUT BO_WAIT's time has passed; EIO the
+ * context is banned, as it is after its third job that timed out, or the device
+ * is dead; ENODEV device gone.
+ *
+ * Errors of jobs, in events, fences and CQEs: EIO the job failed (an access to an
+ * address that is not mapped, a program that is not valid), its context was banned
+ * or a reset of the device lost it; ETIME it ran for too long; ENODEV device
+ * gone; ESRCH (fences only) the file was closed before the device got it.
  */
 #ifndef _UAPI_FLUIDNPU_DRM_H
 #define _UAPI_FLUIDNPU_DRM_H
@@ -97,11 +108,12 @@ struct drm_fluidnpu_counters {
 
 /**
  * struct drm_fluidnpu_bo_create - BO_CREATE
- * @size: in: bytes, not 0; out: rounded up to pages
+ * @size: in: bytes, not 0; out: rounded up to pages. All of them are taken at
+ *	once and stay in memory
  * @flags: 0
  * @handle: out: GEM handle; freed with DRM_IOCTL_GEM_CLOSE
  * @iova: out: where the NPU sees it
- * @mmap_offset: out: offset for mmap() of the device file
+ * @mmap_offset: out: offset for mmap() of the device file, with MAP_SHARED
  */
 struct drm_fluidnpu_bo_create {
 	__u64 size;
@@ -138,7 +150,12 @@ struct drm_fluidnpu_bo_wait {
 	__s64 timeout_ns;
 };
 
-/** enum drm_fluidnpu_priority - of a context; a higher one preempts at layer boundaries */
+/**
+ * enum drm_fluidnpu_priority - of a context
+ *
+ * A higher one preempts at layer boundaries for as long as it has jobs: a lower one
+ * can wait forever. On a device with fewer queues than priorities neighbours are one.
+ */
 enum drm_fluidnpu_priority {
 	DRM_FLUIDNPU_PRIORITY_LOW = 0,
 	DRM_FLUIDNPU_PRIORITY_NORMAL = 1,
@@ -179,7 +196,8 @@ struct drm_fluidnpu_ctx_destroy {
  *
  * Entry i is at [i & (entries - 1)]. SUBMIT takes the room for all events of
  * a job in advance (ENOBUFS when there is not enough), so no event is ever lost.
- * poll() reports POLLIN while any ring of the file holds an event.
+ * poll() reports POLLIN while any ring of the file holds an event, POLLERR and
+ * POLLHUP when the device is gone and no further event can come.
  */
 struct drm_fluidnpu_event_ring {
 	__u32 producer;
@@ -195,9 +213,9 @@ struct drm_fluidnpu_event_ring {
 /**
  * struct drm_fluidnpu_event - entry of an event ring
  * @user_data: of the sample (EXIT, HEAD) or the job (JOB)
- * @time: device time of the event
- * @queued: device time when the job reached the device
- * @started: device time when the job's first layer started
+ * @time: device time of the event, 0 for a job that the device did not end
+ * @queued: device time when the job reached the device, 0 if it did not say
+ * @started: device time when the job's first layer started, likewise
  * @error: 0 or a negative errno (JOB)
  * @type: DRM_FLUIDNPU_EVENT_*
  * @exit_index: EXIT, HEAD
@@ -240,7 +258,12 @@ struct drm_fluidnpu_array {
 	__u64 array;
 };
 
-/** struct drm_fluidnpu_sample - one sample of a job; iovas as in struct fluidnpu_hw_sample */
+/**
+ * struct drm_fluidnpu_sample - one sample of a job
+ * @user_data: returned in its events
+ * @input_iova, @state_iova, @logits_iova, @exit_index: as in struct fluidnpu_hw_sample
+ * @start_layer: the same for all samples of a job
+ */
 struct drm_fluidnpu_sample {
 	__u64 user_data;
 	__u64 input_iova;
@@ -254,12 +277,13 @@ struct drm_fluidnpu_sample {
 
 /**
  * struct drm_fluidnpu_job - one job
- * @program_iova: struct fluidnpu_hw_program
+ * @program_iova: struct fluidnpu_hw_program, 64-byte aligned
  * @program_bytes: that the device may read there
  * @flags: DRM_FLUIDNPU_JOB_*
  * @samples: of struct drm_fluidnpu_sample, 1..max_batch
  * @bos: of __u32: GEM handles of all BOs that the job uses (at most 64): they
- *	stay alive and busy until it has ended
+ *	stay alive and busy until it has ended. Those that are shared through dma-buf
+ *	are waited for and marked as written; otherwise only syncobjs synchronise
  * @user_data: returned in its JOB event
  */
 struct drm_fluidnpu_job {
@@ -276,7 +300,8 @@ struct drm_fluidnpu_job {
 
 /**
  * struct drm_fluidnpu_sync - a syncobj to wait for or to signal
- * @handle: syncobj
+ * @handle: syncobj; one to wait for must hold a fence, or have the point, already
+ *	(EINVAL)
  * @flags: DRM_FLUIDNPU_SYNC_*
  * @point: 0: binary syncobj, otherwise a point of its timeline
  */
@@ -303,7 +328,9 @@ struct drm_fluidnpu_submit {
 /*
  * io_uring commands (IORING_OP_URING_CMD, sqe->cmd_op). The CQE comes when the
  * job has ended: res is 0 or a negative errno, with CQE32 big_cqe[0] is the
- * device time of its end. What SUBMIT would refuse completes at once with the same errno.
+ * device time of its end, or 0. What SUBMIT would refuse completes at once with the
+ * same errno, an unknown cmd_op with ENOTTY. When the ring or its task goes, commands
+ * end with ECANCELED and their jobs run on; IORING_OP_ASYNC_CANCEL does not reach them.
  *
  * FLUIDNPU_URING_SUBMIT: struct drm_fluidnpu_uring_submit in the sqe's command
  * area; needs a ring with IORING_SETUP_SQE128.
