@@ -587,6 +587,33 @@ static void a_context_is_banned_after_three_timeouts(void)
 	rig_down(&rig);
 }
 
+static void an_innocent_job_outlives_those_before_it(void)
+{
+	struct drm_fluidnpu_event event;
+	struct ctx second;
+	struct rig rig;
+	struct job job;
+
+	REQUIRE(rig_up(&rig, 400), "");
+	REQUIRE(!ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &second), "ctx_create");
+	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "50"), "cannot set the timeout");
+	job_init(&job, &rig.net, 1, 1);
+	for (unsigned int i = 0; i < 5; i++)
+		EXPECT_OK(submit_one(&rig.ctx, &job));
+	job.samples[0].start_layer = 400;
+	EXPECT_OK(submit_one(&second, &job));
+
+	for (unsigned int i = 0; i < 5; i++) {
+		REQUIRE(ctx_job_event(&rig.ctx, &event), "no event");
+		EXPECT_EQ(event.error, i < 3 ? -ETIME : -EIO);
+	}
+	REQUIRE(ctx_job_event(&second, &event), "no event");
+	EXPECT_EQ(event.error, 0);
+	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "10000"));
+	ctx_destroy(&second);
+	rig_down(&rig);
+}
+
 /* Submits a changed job or frame; it must be refused and leave no trace. */
 static struct rig bad_rig;
 static struct job bad_job;
@@ -790,6 +817,7 @@ static const struct tap_test tests[] = {
 	{ "a job that takes too long ends with ETIME", a_job_that_takes_too_long_times_out },
 	{ "a preempted job does not time out", a_preempted_job_does_not_time_out },
 	{ "a context is banned after three timeouts", a_context_is_banned_after_three_timeouts },
+	{ "an innocent job outlives those that time out before it", an_innocent_job_outlives_those_before_it },
 	{ "SUBMIT refuses bad frames", submit_refuses_bad_frames },
 	{ "SUBMIT refuses bad jobs", submit_refuses_bad_jobs },
 	{ "a bad last job stops all", a_bad_last_job_stops_all },
