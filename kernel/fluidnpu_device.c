@@ -267,7 +267,6 @@ static int fluidnpu_device_map(struct fluidnpu_device *fdev, struct pci_dev *pde
 	ret = pcim_enable_device(pdev);
 	if (ret)
 		return ret;
-	pci_set_master(pdev);
 
 	fdev->regs = pcim_iomap_region(pdev, FLUIDNPU_BAR_REGS, FLUIDNPU_DRIVER_NAME);
 	if (IS_ERR(fdev->regs))
@@ -393,6 +392,8 @@ struct fluidnpu_device *fluidnpu_device_create(struct device *parent)
 		drm_err(&fdev->drm, "device is not ready after a reset\n");
 		return ERR_PTR(-EIO);
 	}
+	/* Not before the reset: it may remember the memory of whoever had it last. */
+	pci_set_master(pdev);
 
 	ret = fluidnpu_cq_init(fdev);
 	if (ret)

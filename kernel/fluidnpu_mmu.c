@@ -267,17 +267,19 @@ static int fluidnpu_vm_fill(struct fluidnpu_vm *vm, u64 iova, struct sg_table *s
 	BUILD_BUG_ON(PAGE_SIZE != FLUIDNPU_PAGE_BYTES);
 
 	for_each_sgtable_dma_page(sgt, &iter, 0) {
+		dma_addr_t addr = sg_page_iter_dma_address(&iter);
 		struct fluidnpu_pt *pt;
-		u64 pte;
 
 		if (iova == end)
 			return 0;
+		/* An exporter's pieces need not be pages; what shares theirs is not its. */
+		if (!IS_ALIGNED(addr, FLUIDNPU_PAGE_BYTES))
+			return -EINVAL;
 		pt = fluidnpu_vm_leaf(vm, iova, true);
 		if (!pt)
 			return -ENOMEM;
-		pte = sg_page_iter_dma_address(&iter) | FLUIDNPU_PTE_VALID | FLUIDNPU_PTE_WRITE;
 		WRITE_ONCE(pt->entries[fluidnpu_pt_index(iova, FLUIDNPU_PT_LEVELS - 1)],
-			   cpu_to_le64(pte));
+			   cpu_to_le64(addr | FLUIDNPU_PTE_VALID | FLUIDNPU_PTE_WRITE));
 		iova += FLUIDNPU_PAGE_BYTES;
 	}
 
@@ -292,7 +294,7 @@ static int fluidnpu_vm_fill(struct fluidnpu_vm *vm, u64 iova, struct sg_table *s
  * @sgt: the pages, mapped for the device
  * @size: bytes, a multiple of the page size
  *
- * Return: 0, or -ENOSPC, -ENOMEM, -EINVAL (@sgt is too short), -ENODEV.
+ * Return: 0, or -ENOSPC, -ENOMEM, -EINVAL (@sgt is too short or not of pages), -ENODEV.
  */
 int fluidnpu_vm_map(struct fluidnpu_vm *vm, struct drm_mm_node *node,
 		    struct sg_table *sgt, u64 size)
