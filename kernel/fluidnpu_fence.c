@@ -49,7 +49,7 @@ static const struct dma_fence_ops fluidnpu_fence_ops = {
  */
 struct fluidnpu_fence *fluidnpu_fence_alloc(void)
 {
-	return kzalloc(sizeof(struct fluidnpu_fence), GFP_KERNEL);
+	return kzalloc(sizeof(struct fluidnpu_fence), GFP_KERNEL_ACCOUNT);
 }
 
 /**

@@ -146,7 +146,7 @@ static int fluidnpu_lookup_bos(struct drm_file *file, struct fluidnpu_job *job,
 	if (!array->count)
 		return 0;
 
-	job->mappings = kcalloc(array->count, sizeof(*job->mappings), GFP_KERNEL);
+	job->mappings = kcalloc(array->count, sizeof(*job->mappings), GFP_KERNEL_ACCOUNT);
 	if (!job->mappings)
 		return -ENOMEM;
 
@@ -220,7 +220,8 @@ static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
 	if (ret)
 		return ret;
 
-	job = kzalloc(struct_size(job, samples, args->samples.count), GFP_KERNEL);
+	/* Only the event rings limit how many jobs a client can queue. */
+	job = kzalloc(struct_size(job, samples, args->samples.count), GFP_KERNEL_ACCOUNT);
 	if (!job)
 		return -ENOMEM;
 	job->num_samples = args->samples.count;
