@@ -348,20 +348,26 @@ void fnpu_dev_write(struct fnpu_dev *dev, uint32_t offset, uint32_t value, uint6
 	fnpu_engine_schedule(dev);
 }
 
-uint64_t fnpu_dev_deadline(const struct fnpu_dev *dev)
+static uint64_t next_event(const struct fnpu_dev *dev)
 {
 	return dev->group_end < dev->cq.irq_deadline ? dev->group_end : dev->cq.irq_deadline;
 }
 
+uint64_t fnpu_dev_deadline(const struct fnpu_dev *dev)
+{
+	return dev->late ? FNPU_NEVER : next_event(dev);
+}
+
 void fnpu_dev_advance(struct fnpu_dev *dev, uint64_t now)
 {
-	uint64_t deadline;
+	uint64_t event;
 
-	/* Events happen at their modelled time, in order, however late the host calls. */
-	while ((deadline = fnpu_dev_deadline(dev)) <= now) {
-		if (deadline > dev->time)
-			dev->time = deadline;
+	while ((event = next_event(dev)) <= now) {
+		if (event > dev->time)
+			dev->time = event;
 		fnpu_cq_advance(dev);
+		if (fnpu_engine_held_up(dev))
+			return;
 		fnpu_engine_advance(dev);
 	}
 	if (now > dev->time)

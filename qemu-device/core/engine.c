@@ -33,6 +33,20 @@ void fnpu_engine_quiesce(struct fnpu_dev *dev)
 	if (dev->ops->work_wait(dev->host))
 		dev->counters[FLUIDNPU_CNT_LATE_EVENTS]++;
 	dev->worker_busy = false;
+	dev->late = false;
+}
+
+/* Has the running group's time come without its results, and must the host not wait? */
+bool fnpu_engine_held_up(struct fnpu_dev *dev)
+{
+	if (!dev->worker_busy || dev->group_end > dev->time || !dev->ops->work_ready)
+		return false;
+	if (dev->ops->work_ready(dev->host))
+		return false;
+	if (!dev->late)
+		dev->counters[FLUIDNPU_CNT_LATE_EVENTS]++;
+	dev->late = true;
+	return true;
 }
 
 static void post_job(struct fnpu_dev *dev, unsigned int queue, const struct fnpu_fault *fault)

@@ -55,6 +55,9 @@ const char *fnpu_config_check(const struct fnpu_config *config);
  * @work_start: have fnpu_dev_work() called exactly once, now or on a worker thread
  * @work_wait: return when that call has returned; true if it had not yet, so that
  *	the host, slower than the model, made device time stand still
+ * @work_ready: optional; asked when a layer's modelled time has come. False: it still
+ *	computes, and the host will call fnpu_dev_advance() when it has finished; device
+ *	time stands still until then. Without it, or if true, fnpu_dev_advance() waits.
  */
 struct fnpu_host_ops {
 	bool (*dma_read)(void *host, uint64_t addr, void *buf, size_t bytes);
@@ -62,6 +65,7 @@ struct fnpu_host_ops {
 	void (*interrupt)(void *host, unsigned int vector);
 	void (*work_start)(void *host);
 	bool (*work_wait)(void *host);
+	bool (*work_ready)(void *host);
 };
 
 /** fnpu_dev_new() - a device after power-on; NULL when out of memory or @config is bad */
@@ -82,7 +86,12 @@ void fnpu_dev_write(struct fnpu_dev *dev, uint32_t offset, uint32_t value, uint6
 /** fnpu_dev_deadline() - device time at which fnpu_dev_advance() has something to do, or FNPU_NEVER */
 uint64_t fnpu_dev_deadline(const struct fnpu_dev *dev);
 
-/** fnpu_dev_advance() - do everything that is due at device time @now */
+/**
+ * fnpu_dev_advance() - do everything that is due at device time @now
+ *
+ * Events take effect at their modelled times, in order, however late the call is. Where
+ * the worker holds them up (work_ready), the device's clock does not get past them.
+ */
 void fnpu_dev_advance(struct fnpu_dev *dev, uint64_t now);
 
 /** fnpu_dev_work() - the computing that ops->work_start() asked for */

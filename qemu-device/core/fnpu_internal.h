@@ -161,6 +161,7 @@ struct fnpu_dev {
 	/* the group that runs */
 	int running;			/* queue, -1: idle */
 	bool worker_busy;
+	bool late;			/* its time has come, the worker has not finished */
 	uint64_t group_end;
 	struct fnpu_cost group_cost;
 	struct fnpu_work work;
@@ -192,6 +193,7 @@ void fnpu_cq_advance(struct fnpu_dev *dev);
 
 /* engine.c */
 void fnpu_engine_quiesce(struct fnpu_dev *dev);
+bool fnpu_engine_held_up(struct fnpu_dev *dev);
 void fnpu_engine_schedule(struct fnpu_dev *dev);
 void fnpu_engine_advance(struct fnpu_dev *dev);
 void fnpu_engine_abort(struct fnpu_dev *dev, unsigned int queue);

@@ -7,10 +7,12 @@
  * core's registers, MSI-X, DMA, a timer on the virtual clock and a worker thread.
  *
  * Time: the core says when its next event is due, in device cycles; a timer on
- * QEMU_CLOCK_VIRTUAL fires then, so with -icount the guest sees exactly the
- * modelled time. The computing of a layer runs on the worker meanwhile, without the
- * big QEMU lock. When the event is due and the worker is not done, the event waits
- * for it and virtual time stands still (counted as a late event).
+ * QEMU_CLOCK_VIRTUAL fires then. The computing of a layer runs on the worker
+ * meanwhile, without the big QEMU lock. When the event is due and the worker is not
+ * done (a late event, counted): with -icount the timer waits for it, virtual time
+ * stands still, and the guest sees exactly the modelled time. Otherwise only the
+ * device's own clock stands still, nobody waits, and the worker schedules a bottom half
+ * when it is done: a guest and its timers never hang on the computing.
  *
  * Locks: the core is only entered under the BQL, the worker's fnpu_dev_work()
  * excepted. Because the BQL's owner may wait for the worker, the worker must never
@@ -33,6 +35,7 @@
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
 #include "qom/object.h"
+#include "system/cpu-timers.h"
 
 #include "fnpu_core.h"
 
@@ -44,6 +47,7 @@ struct FluidNPUState {
 
     MemoryRegion regs;
     QEMUTimer *timer;
+    QEMUBH *bh;
     MemoryListener listener;
     struct fnpu_config config;
     struct fnpu_dev *dev;
@@ -53,6 +57,7 @@ struct FluidNPUState {
     QemuCond cond;
     bool work_pending;
     bool work_busy;
+    bool work_awaited;      /* the core wants to hear when it is done */
     bool worker_stop;
 };
 
@@ -77,7 +82,8 @@ static void fluidnpu_rearm(FluidNPUState *s)
     timer_mod(s->timer, MIN(ns, INT64_MAX));
 }
 
-static void fluidnpu_timer(void *opaque)
+/* The timer has fired, or the worker has finished what was due. */
+static void fluidnpu_due(void *opaque)
 {
     FluidNPUState *s = opaque;
 
@@ -186,12 +192,28 @@ static bool fluidnpu_work_wait(void *host)
     return late;
 }
 
+static bool fluidnpu_work_ready(void *host)
+{
+    FluidNPUState *s = host;
+    bool busy;
+
+    if (icount_enabled()) {
+        return true;        /* wait: virtual time does */
+    }
+    qemu_mutex_lock(&s->mutex);
+    busy = s->work_busy;
+    s->work_awaited = busy;
+    qemu_mutex_unlock(&s->mutex);
+    return !busy;
+}
+
 static const struct fnpu_host_ops fluidnpu_host_ops = {
     .dma_read = fluidnpu_dma_read,
     .dma_write = fluidnpu_dma_write,
     .interrupt = fluidnpu_interrupt,
     .work_start = fluidnpu_work_start,
     .work_wait = fluidnpu_work_wait,
+    .work_ready = fluidnpu_work_ready,
 };
 
 static void *fluidnpu_worker(void *opaque)
@@ -210,6 +232,10 @@ static void *fluidnpu_worker(void *opaque)
         fnpu_dev_work(s->dev);
         qemu_mutex_lock(&s->mutex);
         s->work_busy = false;
+        if (s->work_awaited) {
+            s->work_awaited = false;
+            qemu_bh_schedule(s->bh);
+        }
         qemu_cond_broadcast(&s->cond);
     }
     qemu_mutex_unlock(&s->mutex);
@@ -279,7 +305,9 @@ static void fluidnpu_realize(PCIDevice *pdev, Error **errp)
         msix_uninit_exclusive_bar(pdev);
         return;
     }
-    s->timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, fluidnpu_timer, s);
+    s->timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, fluidnpu_due, s);
+    s->bh = qemu_bh_new_guarded(fluidnpu_due, s,
+                                &DEVICE(pdev)->mem_reentrancy_guard);
     qemu_mutex_init(&s->mutex);
     qemu_cond_init(&s->cond);
     qemu_thread_create(&s->worker, "fluidnpu", fluidnpu_worker, s,
@@ -302,6 +330,7 @@ static void fluidnpu_exit(PCIDevice *pdev)
     qemu_cond_broadcast(&s->cond);
     qemu_mutex_unlock(&s->mutex);
     qemu_thread_join(&s->worker);
+    qemu_bh_delete(s->bh);
     timer_free(s->timer);
     fnpu_dev_free(s->dev);
     qemu_cond_destroy(&s->cond);
