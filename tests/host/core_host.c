@@ -102,7 +102,7 @@ static bool work_wait(void *host)
 
 	pthread_mutex_lock(&tb->lock);
 	late = tb->works_done != tb->works_started;
-	if (late && tb->worker == TB_DEFERRED) {
+	if (late && (tb->worker == TB_DEFERRED || tb->worker == TB_HELD)) {
 		fnpu_dev_work(tb->dev);
 		tb->works_done++;
 	}
@@ -110,6 +110,22 @@ static bool work_wait(void *host)
 		pthread_cond_wait(&tb->changed, &tb->lock);
 	pthread_mutex_unlock(&tb->lock);
 	return late;
+}
+
+static bool work_ready(void *host)
+{
+	struct tb *tb = host;
+
+	return tb->worker != TB_HELD || tb->works_done == tb->works_started;
+}
+
+void tb_finish_work(struct tb *tb)
+{
+	assert(tb->worker == TB_HELD);
+	assert(tb->works_started == tb->works_done + 1);
+	fnpu_dev_work(tb->dev);
+	tb->works_done++;
+	fnpu_dev_advance(tb->dev, tb->now);
 }
 
 static void *worker_thread(void *arg)
@@ -138,6 +154,7 @@ static const struct fnpu_host_ops host_ops = {
 	.interrupt = interrupt,
 	.work_start = work_start,
 	.work_wait = work_wait,
+	.work_ready = work_ready,
 };
 
 struct tb *tb_new(const struct fnpu_config *config, enum tb_worker worker)

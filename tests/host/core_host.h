@@ -41,6 +41,7 @@ enum tb_worker {
 	TB_INLINE, /* in work_start(): the host is never late */
 	TB_DEFERRED, /* in work_wait(): the host is always late */
 	TB_THREAD, /* on a thread */
+	TB_HELD, /* in tb_finish_work(): the device is not to wait for it */
 };
 
 struct tb {
@@ -104,6 +105,9 @@ void tb_push(struct tb *tb, unsigned int q, const struct fluidnpu_hw_sqe *sqe);
 void tb_doorbell(struct tb *tb, unsigned int q);
 /** tb_submit() - tb_push() and tb_doorbell() */
 void tb_submit(struct tb *tb, unsigned int q, const struct fluidnpu_hw_sqe *sqe);
+
+/** tb_finish_work() - TB_HELD: computes what was started and tells the device */
+void tb_finish_work(struct tb *tb);
 
 void tb_queue_control(struct tb *tb, unsigned int q, uint32_t value);
 struct fluidnpu_hw_sqe tb_nop(uint64_t cookie);

@@ -177,6 +177,43 @@ static void test_batches_equal_the_oracle(void **state)
 	run_batches(TB_INLINE);
 }
 
+static void test_device_clock_stands_still_for_a_worker_that_nobody_waits_for(void **state)
+{
+	struct tb *tb = tb_ready(NULL, TB_HELD);
+	const uint64_t start = 1000;
+	struct tb_program p;
+	struct tb_job job;
+	uint64_t group_end;
+
+	(void)state;
+	tb_net_two_exits(&p, 5, 2.0f);
+	tb_program_load(tb, &p, TB_AS);
+	tb_queue_enable(tb, 0, 16, 0);
+	tb_job_make(tb, &job, &p, TB_AS, 4, 1);
+	tb->now = start;
+	tb_submit(tb, 0, &job.sqe);
+	group_end = fnpu_dev_deadline(tb->dev);
+	assert_true(group_end > start && group_end != FNPU_NEVER);
+
+	tb->now = start + 10000000; /* long after the whole job's modelled end */
+	assert_true(tb_read64(tb, FLUIDNPU_REG_TIME_LO) == group_end);
+	assert_true(fnpu_dev_deadline(tb->dev) == FNPU_NEVER);
+	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_LATE_EVENTS), 1);
+
+	for (unsigned int i = 0; i < 7; i++) {
+		tb_drain(tb, TB_MAX_CQES);
+		assert_null(tb_job_cqe(tb, 1));
+		tb_finish_work(tb);
+	}
+	tb_drain(tb, TB_MAX_CQES);
+	assert_int_equal(tb_status(tb, 1), FLUIDNPU_OK);
+	assert_true(tb_job_cqe(tb, 1)->time == start + span(tb, &p, 0, 11, 4));
+	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_LATE_EVENTS), 7);
+	assert_true(tb_read64(tb, FLUIDNPU_REG_TIME_LO) == tb->now);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
 static void test_late_worker_changes_neither_results_nor_times(void **state)
 {
 	(void)state;
@@ -962,6 +999,8 @@ int main(void)
 		cmocka_unit_test(test_two_layers_end_to_end_at_the_modelled_time),
 		cmocka_unit_test(test_batches_equal_the_oracle),
 		cmocka_unit_test(test_late_worker_changes_neither_results_nor_times),
+		cmocka_unit_test(
+			test_device_clock_stands_still_for_a_worker_that_nobody_waits_for),
 		cmocka_unit_test(test_worker_thread_changes_neither_results_nor_times),
 		cmocka_unit_test(test_confident_samples_leave_and_the_batch_shrinks),
 		cmocka_unit_test(test_low_entropy_samples_leave),
