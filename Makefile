@@ -108,7 +108,7 @@ lint: ## static checks: shellcheck, clang, cppcheck, sparse, W=1, licences
 clean: ## remove what was built here (the cache stays)
 	rm -rf $(OUT) node_modules tests/ort/node_modules
 	rm -f fluidnpu.ko fluidnpu.o fluidnpu.mod fluidnpu.mod.[co] Module.symvers modules.order
-	rm -f kernel/*.o .*.cmd kernel/.*.cmd
+	rm -f kernel/*.o .module-common.o .*.cmd kernel/.*.cmd
 
 ##@ Parts (what the targets above are made of)
 build: build-host module qemu $(models) ## all of it, without looking for missing packages
