@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memfd_create */
+#endif
+
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/udmabuf.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -130,6 +135,21 @@ int prime_import(int fd, int dmabuf, uint32_t *handle)
 
 	*handle = args.handle;
 	return ret;
+}
+
+int foreign_dmabuf(size_t size, void **map)
+{
+	struct udmabuf_create args = { .size = size };
+	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), dmabuf = -1;
+	int memory = memfd_create("foreign", MFD_ALLOW_SEALING);
+
+	args.memfd = memory;
+	if (!ftruncate(memory, size) && !fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK))
+		dmabuf = ioctl(device, UDMABUF_CREATE, &args);
+	*map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	close(memory);
+	close(device);
+	return *map == MAP_FAILED ? -1 : dmabuf;
 }
 
 int syncobj_create(int fd, uint32_t *handle)

@@ -42,6 +42,7 @@ int bo_wait(const struct bo *bo, int64_t timeout_ns);
 
 int prime_export(int fd, uint32_t handle, int *dmabuf);
 int prime_import(int fd, int dmabuf, uint32_t *handle);
+int foreign_dmabuf(size_t size, void **map); /* of another driver */
 
 int syncobj_create(int fd, uint32_t *handle);
 /* Waits for a point, 0: the binary fence. */

@@ -769,6 +769,34 @@ static void an_imported_buffer_can_be_the_input(void)
 	rig_down(&rig);
 }
 
+static void a_buffer_of_another_driver_can_be_the_input(void)
+{
+	struct drm_fluidnpu_bo_info info = { 0 };
+	struct drm_fluidnpu_event event;
+	struct rig rig;
+	struct job job;
+	void *camera;
+	int dmabuf;
+
+	REQUIRE(rig_up(&rig, 0), "");
+	dmabuf = foreign_dmabuf(65536, &camera);
+	REQUIRE(dmabuf >= 0, "no udmabuf");
+	((int8_t *)camera)[3] = 100;
+	REQUIRE(!prime_import(rig.fd, dmabuf, &info.handle), "import");
+	EXPECT_OK(npu_ioctl(rig.fd, DRM_IOCTL_FLUIDNPU_BO_INFO, &info));
+	EXPECT_EQ(info.size, 65536);
+	EXPECT_EQ(info.mmap_offset, 0);
+	job_init(&job, &rig.net, 1, 0);
+	job.samples[0].input_iova = info.iova;
+	job.handles[0] = info.handle;
+	EXPECT_OK(submit_one(&rig.ctx, &job));
+	REQUIRE(ctx_event(&rig.ctx, &event), "no event");
+	EXPECT_EQ(event.class_index, 3);
+	munmap(camera, 65536);
+	close(dmabuf);
+	rig_down(&rig);
+}
+
 static void fdinfo_counts_busy_cycles(void)
 {
 	struct drm_fluidnpu_event event;
@@ -823,6 +851,8 @@ static const struct tap_test tests[] = {
 	{ "a bad last job stops all", a_bad_last_job_stops_all },
 	{ "elements may be longer than known, if zero", elements_may_be_longer_than_known_if_zero },
 	{ "an imported buffer can be the input", an_imported_buffer_can_be_the_input },
+	{ "a buffer of another driver can be the input",
+	  a_buffer_of_another_driver_can_be_the_input },
 	{ "fdinfo counts busy cycles", fdinfo_counts_busy_cycles },
 };
 

@@ -289,6 +289,24 @@ static void a_dma_buf_outlives_the_device(void)
 	works_again();
 }
 
+static void an_import_outlives_the_device(void)
+{
+	int fd = npu_open(), dmabuf;
+	uint32_t handle;
+	void *mapped;
+
+	dmabuf = foreign_dmabuf(65536, &mapped);
+	REQUIRE(dmabuf >= 0, "no udmabuf");
+	REQUIRE(!prime_import(fd, dmabuf, &handle), "import");
+	close(dmabuf);
+	remove_device();
+	*(uint32_t *)mapped = 1;
+	munmap(mapped, 65536);
+	close(fd);
+	bring_back();
+	works_again();
+}
+
 static void a_fence_outlives_the_device(void)
 {
 	struct drm_fluidnpu_sync sync = { .flags = DRM_FLUIDNPU_SYNC_SIGNAL };
@@ -394,6 +412,7 @@ static const struct tap_test tests[] = {
 	{ "a started job in mid-network is lost in a reset, with EIO",
 	  a_started_job_in_mid_network_is_lost_in_a_reset },
 	{ "a dma-buf outlives the device", a_dma_buf_outlives_the_device },
+	{ "an imported dma-buf outlives the device", an_import_outlives_the_device },
 	{ "a fence outlives the device and holds the module", a_fence_outlives_the_device },
 	{ "the module stays while files are open", the_module_stays_while_files_are_open },
 	{ "the module unloads after use and comes back",
