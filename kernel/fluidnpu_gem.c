@@ -292,6 +292,11 @@ void fluidnpu_gem_unplug(struct fluidnpu_device *fdev)
 
 		dma_resv_lock(shmem->base.resv, NULL);
 		if (shmem->base.import_attach) {
+			/*
+			 * An exporter that caches mappings (udmabuf does) keeps this one
+			 * until the buffer is freed and detached: the core's import has
+			 * no way to detach earlier.
+			 */
 			dma_buf_unmap_attachment(shmem->base.import_attach, shmem->sgt,
 						 DMA_BIDIRECTIONAL);
 			shmem->sgt = NULL;
