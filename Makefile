@@ -113,8 +113,11 @@ clean: ## remove what was built here (the cache stays)
 ##@ Parts (what the targets above are made of)
 build: build-host module qemu $(models) ## all of it, without looking for missing packages
 build-host: $(PROGRAMS) $(LIB).so.$(VERSION) $(LIB).a
+	@:
 host-tests: $(host_tests:%=$(OUT)/tests/host/%)
+	@:
 vm-tests: $(vm_tests:%=$(OUT)/tests/vm/%) $(examples)
+	@:
 
 qemu: ## QEMU with the device
 	@tools/build-qemu.sh
