@@ -105,7 +105,6 @@ void fnpu_dev_free(struct fnpu_dev *dev)
 	free(s->scale.data);
 	free(s->padded.data);
 	free(s->rows.data);
-	free(s->acc.data);
 	free(dev);
 }
 

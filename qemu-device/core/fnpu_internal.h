@@ -135,7 +135,6 @@ struct fnpu_scratch {
 	struct fnpu_buffer bias, scale;
 	struct fnpu_buffer padded;		/* int16, input less its zero point */
 	struct fnpu_buffer rows;		/* int16 [block][depth] */
-	struct fnpu_buffer acc;			/* int32 [block][channels] */
 };
 
 struct fnpu_gemm_kernels;
