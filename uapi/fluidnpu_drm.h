@@ -392,7 +392,7 @@ FLUIDNPU_SIZE(drm_fluidnpu_info, 96);
 
 FLUIDNPU_AT(drm_fluidnpu_counters, time, 0);
 FLUIDNPU_AT(drm_fluidnpu_counters, values, 8);
-FLUIDNPU_SIZE(drm_fluidnpu_counters, 328);
+FLUIDNPU_SIZE(drm_fluidnpu_counters, 360);
 
 FLUIDNPU_AT(drm_fluidnpu_bo_create, size, 0);
 FLUIDNPU_AT(drm_fluidnpu_bo_create, flags, 8);

@@ -44,18 +44,21 @@
 
 #define FLUIDNPU_MAGIC			0x55504e46	/* "FNPU" */
 #define FLUIDNPU_HW_VERSION_MAJOR	1
-#define FLUIDNPU_HW_VERSION_MINOR	0
+#define FLUIDNPU_HW_VERSION_MINOR	1
 
 /* Architectural limits; a device may have less and says so in its registers. */
 #define FLUIDNPU_MAX_QUEUES		8
 #define FLUIDNPU_MAX_AS			64
 #define FLUIDNPU_MAX_BATCH		16	/* samples in one live batch */
+#define FLUIDNPU_MAX_STACK_DEPTH	8	/* preempted batches of one queue */
 #define FLUIDNPU_MAX_EXITS		8
 #define FLUIDNPU_MAX_LAYERS		1024
 #define FLUIDNPU_MAX_RING_ENTRIES	4096
 #define FLUIDNPU_MAX_CLASSES		4096
 #define FLUIDNPU_MAX_GROUP		8	/* layers that may be fused */
-#define FLUIDNPU_MAX_TENSOR_BYTES	(1u << 28)	/* of one sample, padded */
+#define FLUIDNPU_MAX_TENSOR_BYTES	(1u << 26)	/* of one sample, padded */
+#define FLUIDNPU_MAX_WEIGHT_BYTES	(1u << 28)	/* of one layer, padded */
+#define FLUIDNPU_TABLE_BYTES		256	/* of a CONCAT: a result for each code */
 
 /*
  * Registers in BAR 0: 32 bits wide, 32-bit access only. Of the 64-bit ones a
@@ -95,7 +98,8 @@
 #define FLUIDNPU_REG_DOORBELL(q)	(0x1000 + (q) * 4)	/* WO new tail of queue q */
 #define FLUIDNPU_REG_DOORBELL_CQ	0x1100	/* WO new head of the completion ring */
 
-#define FLUIDNPU_REG_COUNTERS		0x2000	/* RO 64-bit, FLUIDNPU_CNT_* */
+#define FLUIDNPU_REG_COUNTERS		0x2000	/* RO 64-bit, FLUIDNPU_CNT_*: all queues together */
+#define FLUIDNPU_REG_QUEUE_COUNTERS(q)	(0x2200 + (q) * 0x200)	/* RO the share of queue q */
 
 #define FLUIDNPU_CTRL_ENABLE		(1u << 0)
 #define FLUIDNPU_CTRL_RESET		(1u << 1)	/* all state to power-on, done when the write is */
@@ -133,6 +137,8 @@
  * @layer_overhead_cycles: fixed cost of a layer
  * @num_queues: submission queues
  * @num_as: address spaces
+ * @stack_depth: preempted batches that a queue can hold beside the running one (the
+ *	Fluid Batching Engine's stack of B_old, l_old); 0: no INJECT
  */
 struct fluidnpu_hw_geometry {
 	__u32 tile_rows;
@@ -148,12 +154,15 @@ struct fluidnpu_hw_geometry {
 	__u32 layer_overhead_cycles;
 	__u32 num_queues;
 	__u32 num_as;
-	__u32 reserved[3];
+	__u32 stack_depth;
+	__u32 reserved[2];
 };
 
 /*
  * Counters, 64 bits each at REG_COUNTERS + 8 * index, in cycles, bytes or
- * events since reset. They only grow.
+ * events since reset. They only grow. A queue has the same ones at
+ * REG_QUEUE_COUNTERS: what its own jobs caused. INTERRUPTS and LATE_EVENTS belong to
+ * no queue and are 0 there.
  */
 enum fluidnpu_counter {
 	FLUIDNPU_CNT_BUSY_CYCLES,	/* a layer was running */
@@ -167,15 +176,21 @@ enum fluidnpu_counter {
 	FLUIDNPU_CNT_JOB_ERRORS,
 	FLUIDNPU_CNT_SAMPLES,		/* started */
 	FLUIDNPU_CNT_LAYERS,		/* executed, one per live batch */
-	FLUIDNPU_CNT_PREEMPTIONS,	/* a higher-priority queue took over */
+	FLUIDNPU_CNT_PREEMPTIONS,	/* batches put aside for a higher priority or an INJECT */
 	FLUIDNPU_CNT_MMU_FAULTS,
 	FLUIDNPU_CNT_INTERRUPTS,
 	FLUIDNPU_CNT_LATE_EVENTS,	/* host was slower than the model: time dilated */
-	FLUIDNPU_CNT_RESERVED,
+	FLUIDNPU_CNT_IDLE_CYCLES,	/* no job in flight or queued */
 	FLUIDNPU_CNT_EXITS,		/* per exit head */
 	FLUIDNPU_CNT_BATCH = FLUIDNPU_CNT_EXITS + FLUIDNPU_MAX_EXITS,
 					/* busy cycles per live batch size - 1 */
-	FLUIDNPU_CNT_NUM = FLUIDNPU_CNT_BATCH + FLUIDNPU_MAX_BATCH,
+	FLUIDNPU_CNT_INJECTS = FLUIDNPU_CNT_BATCH + FLUIDNPU_MAX_BATCH,
+					/* INJECTs that joined a running batch */
+	FLUIDNPU_CNT_MERGES,		/* batches that caught up and became one */
+	FLUIDNPU_CNT_YIELDS,		/* samples handed back */
+	FLUIDNPU_CNT_WEIGHT_USED_BYTES,	/* weights that samples were multiplied with: over
+					 * WEIGHT_BYTES it is the reuse of each byte read */
+	FLUIDNPU_CNT_NUM,
 };
 
 /*
@@ -195,6 +210,8 @@ enum fluidnpu_counter {
 /* Submission queue entry. */
 #define FLUIDNPU_OP_NOP			0	/* completes at once */
 #define FLUIDNPU_OP_RUN			1	/* run a batch through a program */
+#define FLUIDNPU_OP_INJECT		2	/* RUN, but join the batch that runs */
+#define FLUIDNPU_OP_YIELD		3	/* end a job at this layer boundary, hand its samples back */
 
 #define FLUIDNPU_SQE_NO_EXIT		(1u << 0)	/* heads report, no sample leaves before the last */
 
@@ -203,11 +220,25 @@ enum fluidnpu_counter {
  * @opcode: FLUIDNPU_OP_*
  * @flags: FLUIDNPU_SQE_*
  * @as_id: address space of every iova of the job
- * @num_samples: entries of the sample table, 1..max_batch (0 for NOP)
+ * @num_samples: entries of the sample table, 1..max_batch (NOP, YIELD: 0)
  * @cookie: returned in every completion of the job
  * @program_iova: struct fluidnpu_hw_program, 64-byte aligned
  * @program_bytes: how much may be read there
  * @samples_addr: bus address of the sample table (not an iova)
+ * @target: YIELD: cookie of the job that is to end; the fields of a program are 0
+ *
+ * A queue takes its entries in order. NOP and RUN wait until no job of the queue
+ * is in flight; INJECT and YIELD are taken at the next layer boundary of the running one:
+ *
+ * INJECT of the same program in the same address space, from a layer that the running
+ * batch has passed or stands at: the running batch is pushed onto the queue's stack, the
+ * new samples run from their start layer until they reach the layer it stopped at, and
+ * there both become one batch, up to max_batch samples, those that were preempted
+ * first. An INJECT that does not fit (another program, a later layer, a full stack) waits,
+ * and so does what is behind it; when no job is in flight it is a RUN.
+ *
+ * YIELD: if job @target is in flight on this queue, it ends here, with a CQE_YIELD
+ * for each sample that has not left. Otherwise nothing happens: the job has ended before.
  */
 struct fluidnpu_hw_sqe {
 	__u8  opcode;
@@ -219,7 +250,8 @@ struct fluidnpu_hw_sqe {
 	__u32 program_bytes;
 	__u32 reserved0;
 	__u64 samples_addr;
-	__u64 reserved[3];
+	__u64 target;
+	__u64 reserved[2];
 };
 
 /**
@@ -243,6 +275,7 @@ struct fluidnpu_hw_sample {
 #define FLUIDNPU_CQE_EXIT		1	/* a sample left at an exit head */
 #define FLUIDNPU_CQE_JOB		2	/* a job ended */
 #define FLUIDNPU_CQE_HEAD		3	/* a head reported (FLUIDNPU_SQE_NO_EXIT), the sample runs on */
+#define FLUIDNPU_CQE_YIELD		4	/* a sample was handed back; @layer is its next one */
 
 enum fluidnpu_hw_status {
 	FLUIDNPU_OK = 0,
@@ -254,6 +287,7 @@ enum fluidnpu_hw_status {
 	FLUIDNPU_ERR_LAYER = 6,		/* descriptor of @layer is not valid */
 	FLUIDNPU_ERR_POLICY = 7,	/* control-block entry used at @layer is not valid */
 	FLUIDNPU_ERR_ABORTED = 8,	/* FLUIDNPU_QCTRL_ABORT */
+	FLUIDNPU_ERR_MEMORY = 9,	/* the device has no memory of its own left for @layer */
 };
 
 /**
@@ -265,7 +299,7 @@ enum fluidnpu_hw_status {
  * @type: FLUIDNPU_CQE_*
  * @status: enum fluidnpu_hw_status
  * @queue: that the job came from
- * @sample: index in the job's sample table (EXIT, HEAD)
+ * @sample: index in the job's sample table (EXIT, HEAD, YIELD)
  * @class_index: top-1 class (EXIT, HEAD)
  * @exit_index: of the head (EXIT, HEAD)
  * @live_batch: samples that ran this layer
@@ -274,7 +308,7 @@ enum fluidnpu_hw_status {
  * @margin: top-1 minus top-2 probability, binary32 (EXIT, HEAD)
  * @fault_iova: address that faulted (JOB with ERR_MMU_FAULT)
  * @fault_write: 1 when the access was a write
- * @layer: layer at which the event happened
+ * @layer: layer at which the event happened (EXIT, HEAD: the head; otherwise the next to run)
  * @phase: 1 on the first pass over the ring, then 0, then 1 ...
  */
 struct fluidnpu_hw_cqe {
@@ -364,10 +398,12 @@ enum fluidnpu_layer_op {
 	FLUIDNPU_LAYER_AVGPOOL = 3,	/* global: window = input */
 	FLUIDNPU_LAYER_MAXPOOL = 4,
 	FLUIDNPU_LAYER_EXIT = 5,	/* exit head: softmax statistics over the logits */
+	FLUIDNPU_LAYER_CONCAT = 6,	/* one input of a concatenation: through a table into some channels */
 };
 
 #define FLUIDNPU_LAYER_FUSED		(1u << 0)	/* runs with the layer before it: no boundary between */
 #define FLUIDNPU_LAYER_POOL_COUNT_PAD	(1u << 1)	/* average counts padding */
+#define FLUIDNPU_LAYER_UNSIGNED		(1u << 2)	/* ADD: computes on codes + 128, the result less 128 */
 
 #define FLUIDNPU_TENSOR_INPUT		0xffffffffu	/* the sample's input instead of its state */
 
@@ -406,6 +442,11 @@ enum fluidnpu_exit_criterion {
  *	zp_in, zp_in2 and zp_out are not used again
  * @threshold: EXIT
  * @logits_off: EXIT: where this head's logits go in the sample's logits buffer
+ * @out_channel: CONCAT: the input's channels become @out_channel.. of the out_c ones of
+ *	the output; in_h and in_w equal out_h and out_w
+ * @table_off: CONCAT: int8 [256], the result for code c at c + 128
+ * @weight_zp_off: CONV: 0: weights are symmetric; otherwise int8 [out_c], zero points
+ *	of the weights
  *
  * Scales, add_fixed and threshold hold the bits of a binary32.
  */
@@ -436,7 +477,11 @@ struct fluidnpu_hw_layer {
 	__u32 threshold;
 	__u32 logits_off;
 	__u32 add_fixed;
-	__u8  reserved[44];
+	__u16 out_channel;
+	__u16 reserved1;
+	__u32 table_off;
+	__u32 weight_zp_off;
+	__u8  reserved[32];
 };
 
 /* The layout, to the byte: a change here is a change of the interface. */
@@ -458,7 +503,8 @@ FLUIDNPU_AT(fluidnpu_hw_geometry, vector_lanes, 36);
 FLUIDNPU_AT(fluidnpu_hw_geometry, layer_overhead_cycles, 40);
 FLUIDNPU_AT(fluidnpu_hw_geometry, num_queues, 44);
 FLUIDNPU_AT(fluidnpu_hw_geometry, num_as, 48);
-FLUIDNPU_AT(fluidnpu_hw_geometry, reserved, 52);
+FLUIDNPU_AT(fluidnpu_hw_geometry, stack_depth, 52);
+FLUIDNPU_AT(fluidnpu_hw_geometry, reserved, 56);
 FLUIDNPU_SIZE(fluidnpu_hw_geometry, 64);
 
 FLUIDNPU_AT(fluidnpu_hw_sqe, opcode, 0);
@@ -470,7 +516,8 @@ FLUIDNPU_AT(fluidnpu_hw_sqe, program_iova, 16);
 FLUIDNPU_AT(fluidnpu_hw_sqe, program_bytes, 24);
 FLUIDNPU_AT(fluidnpu_hw_sqe, reserved0, 28);
 FLUIDNPU_AT(fluidnpu_hw_sqe, samples_addr, 32);
-FLUIDNPU_AT(fluidnpu_hw_sqe, reserved, 40);
+FLUIDNPU_AT(fluidnpu_hw_sqe, target, 40);
+FLUIDNPU_AT(fluidnpu_hw_sqe, reserved, 48);
 FLUIDNPU_SIZE(fluidnpu_hw_sqe, 64);
 
 FLUIDNPU_AT(fluidnpu_hw_sample, input_iova, 0);
@@ -563,7 +610,11 @@ FLUIDNPU_AT(fluidnpu_hw_layer, scale_in2, 68);
 FLUIDNPU_AT(fluidnpu_hw_layer, threshold, 72);
 FLUIDNPU_AT(fluidnpu_hw_layer, logits_off, 76);
 FLUIDNPU_AT(fluidnpu_hw_layer, add_fixed, 80);
-FLUIDNPU_AT(fluidnpu_hw_layer, reserved, 84);
+FLUIDNPU_AT(fluidnpu_hw_layer, out_channel, 84);
+FLUIDNPU_AT(fluidnpu_hw_layer, reserved1, 86);
+FLUIDNPU_AT(fluidnpu_hw_layer, table_off, 88);
+FLUIDNPU_AT(fluidnpu_hw_layer, weight_zp_off, 92);
+FLUIDNPU_AT(fluidnpu_hw_layer, reserved, 96);
 FLUIDNPU_SIZE(fluidnpu_hw_layer, 128);
 
 #undef FLUIDNPU_AT

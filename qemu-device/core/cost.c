@@ -64,12 +64,14 @@ bool fnpu_policy_valid(const struct fluidnpu_hw_geometry *g,
 static void add_gemm(const struct fluidnpu_hw_geometry *g, const struct fluidnpu_hw_layer *l,
 		     const struct fluidnpu_hw_policy *p, struct fnpu_cost *c)
 {
+	uint64_t b_p = p->b_p < p->n ? p->b_p : p->n;
+	uint64_t b_r = ceil_div(p->n, b_p);
 	uint64_t rows = (uint64_t)l->out_h * l->out_w;
 	uint64_t depth = (uint64_t)l->kernel_h * l->kernel_w * (l->in_c / l->groups);
 	uint64_t weights = mul(depth, l->out_c);
 	uint64_t tile_rows = g->tile_rows / p->k;
 	uint64_t tile_cols = g->tile_cols / p->k;
-	uint64_t n_r = ceil_div(mul(p->b_r, rows), tile_rows);
+	uint64_t n_r = ceil_div(mul(b_r, rows), tile_rows);
 	uint64_t n_p = ceil_div(depth, (uint64_t)g->tile_depth * p->k);
 	uint64_t n_c;
 
@@ -79,10 +81,11 @@ static void add_gemm(const struct fluidnpu_hw_geometry *g, const struct fluidnpu
 		n_c = mul(l->groups, ceil_div(l->out_c / l->groups, tile_cols));
 
 	c->compute_cycles = add(c->compute_cycles,
-				mul(mul(mul(n_r, n_c), mul(n_p, p->b_p)), tile_rows));
+				mul(mul(mul(n_r, n_c), mul(n_p, b_p)), tile_rows));
 	c->useful_macs = add(c->useful_macs, mul(mul(p->n, rows), weights));
 	c->weight_bytes = add(c->weight_bytes,
 			      mul(weights <= g->weight_sram_bytes ? 1 : n_r, weights));
+	c->weight_used_bytes = add(c->weight_used_bytes, mul(p->n, weights));
 }
 
 static void add_vector(const struct fluidnpu_hw_geometry *g, const struct fluidnpu_hw_layer *l,
@@ -94,6 +97,8 @@ static void add_vector(const struct fluidnpu_hw_geometry *g, const struct fluidn
 		elements = mul(elements, (uint64_t)l->kernel_h * l->kernel_w);
 	else if (l->op == FLUIDNPU_LAYER_EXIT)
 		elements = l->in_c;
+	else if (l->op == FLUIDNPU_LAYER_CONCAT)
+		elements = tensor_bytes(l->in_h, l->in_w, l->in_c);
 	c->vector_cycles = add(c->vector_cycles, ceil_div(mul(elements, n), g->vector_lanes));
 }
 
@@ -119,6 +124,8 @@ static void add_activations(const struct fluidnpu_hw_geometry *g,
 			c->act_read_bytes = add(c->act_read_bytes, in);
 		if (l->op == FLUIDNPU_LAYER_EXIT)
 			c->act_write_bytes = add(c->act_write_bytes, mul(n, l->in_c));
+		else if (l->op == FLUIDNPU_LAYER_CONCAT && spills)
+			c->act_write_bytes = add(c->act_write_bytes, in);
 		else if (spills && i == count - 1)
 			c->act_write_bytes = add(c->act_write_bytes,
 						 mul(n, tensor_bytes(l->out_h, l->out_w, l->out_c)));
@@ -158,8 +165,24 @@ void fnpu_cost_pass(const struct fluidnpu_hw_geometry *g,
 	sum->stall_cycles = add(sum->stall_cycles, c.stall_cycles);
 	sum->useful_macs = add(sum->useful_macs, c.useful_macs);
 	sum->weight_bytes = add(sum->weight_bytes, c.weight_bytes);
+	sum->weight_used_bytes = add(sum->weight_used_bytes, c.weight_used_bytes);
 	sum->act_read_bytes = add(sum->act_read_bytes, c.act_read_bytes);
 	sum->act_write_bytes = add(sum->act_write_bytes, c.act_write_bytes);
+}
+
+unsigned int fnpu_split_batch(const struct fluidnpu_hw_geometry *g,
+			      const struct fluidnpu_hw_policy *row, unsigned int b,
+			      struct fluidnpu_hw_policy *passes)
+{
+	unsigned int num = 0;
+
+	while (b) {
+		passes[num] = row[b - 1];
+		if (!fnpu_policy_valid(g, &passes[num], b))
+			return 0;
+		b -= passes[num++].n;
+	}
+	return num;
 }
 
 bool fnpu_cost_batch(const struct fluidnpu_hw_geometry *g,
@@ -167,13 +190,10 @@ bool fnpu_cost_batch(const struct fluidnpu_hw_geometry *g,
 		     const struct fluidnpu_hw_policy *row, unsigned int b,
 		     struct fnpu_cost *sum)
 {
-	while (b) {
-		const struct fluidnpu_hw_policy *p = &row[b - 1];
+	struct fluidnpu_hw_policy passes[FLUIDNPU_MAX_BATCH];
+	unsigned int num = fnpu_split_batch(g, row, b, passes);
 
-		if (!fnpu_policy_valid(g, p, b))
-			return false;
-		fnpu_cost_pass(g, layers, count, p, sum);
-		b -= p->n;
-	}
-	return true;
+	for (unsigned int i = 0; i < num; i++)
+		fnpu_cost_pass(g, layers, count, &passes[i], sum);
+	return num;
 }

@@ -29,6 +29,7 @@ void fnpu_config_default(struct fnpu_config *config)
 			.layer_overhead_cycles = 256,
 			.num_queues = 4,
 			.num_as = FLUIDNPU_MAX_AS,
+			.stack_depth = 1,
 		},
 		.clock_hz = 800000000,
 		.functional = true,
@@ -64,6 +65,8 @@ const char *fnpu_config_check(const struct fnpu_config *config)
 		return "num_queues must be 1..8";
 	if (!g->num_as || g->num_as > FLUIDNPU_MAX_AS)
 		return "num_as must be 1..64";
+	if (g->stack_depth > FLUIDNPU_MAX_STACK_DEPTH)
+		return "stack_depth must be 0..8";
 	if (config->clock_hz < 1000000)
 		return "clock_hz must be at least 1000000";
 	return NULL;
@@ -103,6 +106,7 @@ void fnpu_dev_free(struct fnpu_dev *dev)
 	free(s->packed.data);
 	free(s->bias.data);
 	free(s->scale.data);
+	free(s->weight_zp.data);
 	free(s->padded.data);
 	free(s->rows.data);
 	free(dev);

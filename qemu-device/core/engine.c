@@ -92,7 +92,7 @@ static void end_job(struct fnpu_dev *dev, unsigned int queue, const struct fnpu_
 /* Only an sqe's own fields; addresses are checked when they are used. */
 static bool sqe_valid(const struct fluidnpu_hw_sqe *sqe, const struct fluidnpu_hw_geometry *g)
 {
-	if (sqe->reserved0 || sqe->reserved[0] || sqe->reserved[1] || sqe->reserved[2] ||
+	if (sqe->reserved0 || sqe->target || sqe->reserved[0] || sqe->reserved[1] ||
 	    (sqe->flags & ~FLUIDNPU_SQE_NO_EXIT))
 		return false;
 	if (sqe->opcode == FLUIDNPU_OP_NOP)
@@ -229,17 +229,21 @@ static bool price_group(struct fnpu_dev *dev, struct fnpu_job *job, struct fnpu_
 {
 	const struct fluidnpu_hw_program *p = &job->program;
 	struct fluidnpu_hw_policy row[FLUIDNPU_MAX_BATCH];
+	struct fnpu_work *w = &dev->work;
 	uint64_t iova = job->sqe.program_iova + p->control_off +
 			(uint64_t)job->next_layer * p->max_batch * sizeof(row[0]);
 
 	if (!fnpu_vm_read(dev, job->sqe.as_id, iova, row, p->max_batch * sizeof(row[0]), fault))
 		return false;
 	memset(&dev->group_cost, 0, sizeof(dev->group_cost));
-	if (!fnpu_cost_batch(&dev->config.geometry, dev->work.layers, dev->work.num_layers, row,
-			     job->num_live, &dev->group_cost)) {
+	w->num_passes = fnpu_split_batch(&dev->config.geometry, row, job->num_live, w->passes);
+	if (!w->num_passes) {
 		*fault = (struct fnpu_fault){ .status = FLUIDNPU_ERR_POLICY };
 		return false;
 	}
+	for (unsigned int i = 0; i < w->num_passes; i++)
+		fnpu_cost_pass(&dev->config.geometry, w->layers, w->num_layers, &w->passes[i],
+			       &dev->group_cost);
 	return true;
 }
 
@@ -295,6 +299,7 @@ static void fill_work(struct fnpu_dev *dev, const struct fnpu_job *job)
 			w->samples[w->num_samples++] = job->samples[i].hw;
 	memset(w->heads, 0, sizeof(w->heads));
 	w->fault = (struct fnpu_fault){ 0 };
+	w->cancel = false;
 }
 
 static bool start_group(struct fnpu_dev *dev, unsigned int queue)
@@ -382,6 +387,7 @@ static void count_group(struct fnpu_dev *dev, const struct fnpu_job *job, uint64
 	cnt[FLUIDNPU_CNT_DRAM_READ_BYTES] += c->weight_bytes + c->act_read_bytes;
 	cnt[FLUIDNPU_CNT_DRAM_WRITE_BYTES] += c->act_write_bytes;
 	cnt[FLUIDNPU_CNT_WEIGHT_BYTES] += c->weight_bytes;
+	cnt[FLUIDNPU_CNT_WEIGHT_USED_BYTES] += c->weight_used_bytes;
 	cnt[FLUIDNPU_CNT_LAYERS] += dev->work.num_layers;
 	cnt[FLUIDNPU_CNT_BATCH + job->num_live - 1] += cycles;
 }

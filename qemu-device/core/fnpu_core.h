@@ -94,6 +94,53 @@ uint64_t fnpu_dev_deadline(const struct fnpu_dev *dev);
  */
 void fnpu_dev_advance(struct fnpu_dev *dev, uint64_t now);
 
+/**
+ * struct fnpu_faults - faults that the device shows on purpose, for tests of drivers
+ *
+ * Those that count go down by one each time they strike, and are over at 0.
+ *
+ * @hang_layer: a group that holds this layer never ends; FNPU_NO_LAYER: none
+ * @lose_interrupts: how many of the next interrupts do not arrive
+ * @corrupt_descriptors: how many of the next layer descriptors are read with wrong bits
+ * @dma_errors: how many of the next DMA accesses fail, rings and page tables included
+ * @dram_percent: DRAM takes that much of its usual time; 100 is a healthy one
+ */
+struct fnpu_faults {
+	uint32_t hang_layer;
+	uint32_t lose_interrupts;
+	uint32_t corrupt_descriptors;
+	uint32_t dma_errors;
+	uint32_t dram_percent;
+};
+
+#define FNPU_NO_LAYER UINT32_MAX
+
+/** fnpu_dev_set_faults() - from now on; they survive a reset. Waits for the worker. */
+void fnpu_dev_set_faults(struct fnpu_dev *dev, const struct fnpu_faults *faults);
+
+/** fnpu_dev_faults() - what is left of them */
+void fnpu_dev_faults(const struct fnpu_dev *dev, struct fnpu_faults *faults);
+
+/** fnpu_dev_state_bytes() - size of what fnpu_dev_save() writes; the same for every device */
+size_t fnpu_dev_state_bytes(void);
+
+/**
+ * fnpu_dev_save() - all that a guest can see or will see of @dev, a layer in mid-run
+ * included, for a snapshot or a migration. Waits for the worker.
+ * @state: fnpu_dev_state_bytes() bytes
+ */
+void fnpu_dev_save(struct fnpu_dev *dev, void *state);
+
+/**
+ * fnpu_dev_load() - continue in @dev where the device of fnpu_dev_save() was
+ *
+ * The configurations of both must be the same. The host restores guest memory and the
+ * clock; it asks fnpu_dev_deadline() anew afterwards.
+ *
+ * Returns NULL, or a sentence that says what is wrong with @state; then @dev is reset.
+ */
+const char *fnpu_dev_load(struct fnpu_dev *dev, const void *state, size_t bytes);
+
 /** fnpu_dev_work() - the computing that ops->work_start() asked for */
 void fnpu_dev_work(struct fnpu_dev *dev);
 

@@ -25,6 +25,7 @@
  * @stall_cycles: what of @dram_cycles sticks out from under both
  * @useful_macs: multiplications the layer needs
  * @weight_bytes: read from DRAM
+ * @weight_used_bytes: what reading them anew for each sample would have been
  * @act_read_bytes, @act_write_bytes: activations from and to DRAM
  */
 struct fnpu_cost {
@@ -35,6 +36,7 @@ struct fnpu_cost {
 	uint64_t stall_cycles;
 	uint64_t useful_macs;
 	uint64_t weight_bytes;
+	uint64_t weight_used_bytes;
 	uint64_t act_read_bytes;
 	uint64_t act_write_bytes;
 };
@@ -50,6 +52,7 @@ bool fnpu_policy_valid(const struct fluidnpu_hw_geometry *g,
  * fnpu_cost_pass() - cost of @p->n samples of the group of @count layers
  * under policy @p, added to @sum
  *
+ * With b_p = min(B_P, n) and b_r = ceil(n / b_p) (what a policy has to spare is not used):
  * compute = n_R * n_C * n_P * b_p * T_R/k with n_R = ceil(b_r * R / (T_R/k)),
  * n_P = ceil(P / (k * T_P)), n_C = ceil(C / (T_C/k)) per convolution group;
  * cycles = max(compute, vector, DRAM) + layer overhead.
@@ -57,6 +60,17 @@ bool fnpu_policy_valid(const struct fluidnpu_hw_geometry *g,
 void fnpu_cost_pass(const struct fluidnpu_hw_geometry *g,
 		    const struct fluidnpu_hw_layer *layers, unsigned int count,
 		    const struct fluidnpu_hw_policy *p, struct fnpu_cost *sum);
+
+/**
+ * fnpu_split_batch() - the passes in which a live batch of @b samples runs, as control-
+ * block row @row (entry b - 1 is for batch b) says: the first @passes[0].n samples,
+ * then the next @passes[1].n, ...
+ * @passes: room for @b
+ * Returns their number, or 0 when an entry that is used is not valid on this NPU.
+ */
+unsigned int fnpu_split_batch(const struct fluidnpu_hw_geometry *g,
+			      const struct fluidnpu_hw_policy *row, unsigned int b,
+			      struct fluidnpu_hw_policy *passes);
 
 /**
  * fnpu_cost_batch() - cost of a live batch of @b samples, split into passes

@@ -6,9 +6,10 @@
  *	mmu.c		page-table walk and access to a job's memory
  *	queue.c		submission rings, completion ring, interrupts
  *	engine.c	the Fluid Batching Engine: which group runs next, exits
+ *	exec.h		what the engine hands to the execution of layers, and
  *	layer.c		one layer: validation and functional execution
  *	gemm.c, gemm_avx2.c	int8 matrix kernels
- *	vector.c	add, pooling, exit heads
+ *	vector.c	add, pooling, concatenation, exit heads
  *	cost.c		the time model
  *
  * Two threads touch a device: the host's (under its lock) and, between
@@ -19,6 +20,7 @@
 #ifndef FNPU_INTERNAL_H
 #define FNPU_INTERNAL_H
 
+#include "exec.h"
 #include "fnpu_core.h"
 #include "fnpu_cost.h"
 
@@ -26,15 +28,7 @@
 #error "the device's structures are little-endian and are used in place"
 #endif
 
-#define FNPU_MAX_LAYER_WORK	(1ull << 33)	/* multiplications or elements for one sample */
 #define FNPU_TLB_ENTRIES	256
-
-/** struct fnpu_fault - why an access or a layer failed; status FLUIDNPU_OK: it did not */
-struct fnpu_fault {
-	uint8_t status;		/* enum fluidnpu_hw_status */
-	bool write;
-	uint64_t iova;
-};
 
 struct fnpu_tlb_entry {
 	uint64_t tag;		/* as << 32 | page number, + 1; 0: empty */
@@ -51,14 +45,6 @@ struct fnpu_as {
 struct fnpu_sample {
 	struct fluidnpu_hw_sample hw;
 	bool live;
-};
-
-/** struct fnpu_head_result - what an exit head found for one sample */
-struct fnpu_head_result {
-	uint16_t class_index;
-	float confidence;
-	float entropy;		/* nats */
-	float margin;
 };
 
 /**
@@ -107,37 +93,6 @@ struct fnpu_cq {
 	uint32_t pending;	/* posted since the last interrupt */
 	uint64_t irq_deadline;
 };
-
-/** struct fnpu_work - one group of layers for the worker, copied when it starts */
-struct fnpu_work {
-	uint16_t as_id;
-	uint64_t program_iova;
-	struct fluidnpu_hw_program program;
-	struct fluidnpu_hw_layer layers[FLUIDNPU_MAX_GROUP];
-	unsigned int num_layers;
-	struct fluidnpu_hw_sample samples[FLUIDNPU_MAX_BATCH];
-	unsigned int num_samples;
-	struct fnpu_head_result heads[FLUIDNPU_MAX_BATCH];
-	struct fnpu_fault fault;
-};
-
-/** struct fnpu_buffer - scratch memory that grows and stays */
-struct fnpu_buffer {
-	void *data;
-	size_t bytes;
-};
-
-/** struct fnpu_scratch - the worker's */
-struct fnpu_scratch {
-	struct fnpu_buffer in, in2, out;	/* int8 tensors of one sample */
-	struct fnpu_buffer weights;		/* as in the program */
-	struct fnpu_buffer packed;		/* int16, for the kernels */
-	struct fnpu_buffer bias, scale;
-	struct fnpu_buffer padded;		/* int16, input less its zero point */
-	struct fnpu_buffer rows;		/* int16 [block][depth] */
-};
-
-struct fnpu_gemm_kernels;
 
 struct fnpu_dev {
 	struct fnpu_config config;
@@ -197,51 +152,5 @@ void fnpu_engine_schedule(struct fnpu_dev *dev);
 void fnpu_engine_advance(struct fnpu_dev *dev);
 void fnpu_engine_abort(struct fnpu_dev *dev, unsigned int queue);
 void fnpu_engine_drop(struct fnpu_dev *dev, unsigned int queue);
-
-/* layer.c */
-bool fnpu_layer_valid(const struct fluidnpu_hw_program *program,
-		      const struct fluidnpu_hw_layer *layer);
-void fnpu_work_run(struct fnpu_dev *dev, struct fnpu_work *work);
-void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes);
-
-/* vector.c */
-void fnpu_vector_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
-		     int8_t *out);
-void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
-void fnpu_vector_maxpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
-void fnpu_vector_exit_head(const struct fluidnpu_hw_layer *l, const int8_t *logits,
-			   struct fnpu_head_result *result);
-
-/** fnpu_float() - the binary32 whose bits are @bits */
-static inline float fnpu_float(uint32_t bits)
-{
-	union { uint32_t u; float f; } v = { .u = bits };
-
-	return v.f;
-}
-
-static inline uint32_t fnpu_float_bits(float f)
-{
-	union { float f; uint32_t u; } v = { .f = f };
-
-	return v.u;
-}
-
-/**
- * fnpu_requantize() - clamp(round_half_even(v) + zero_point) as int8
- *
- * Clamped first, so that the sum with 1.5 * 2^23 rounds to nearest even in the
- * last place of a binary32, on every host; a NaN becomes the lower bound.
- */
-static inline int8_t fnpu_requantize(float v, int zero_point, int lo, int hi)
-{
-	const float magic = 12582912.0f;
-	int q;
-
-	v = v > -1024.0f ? v : -1024.0f;
-	v = v < 1024.0f ? v : 1024.0f;
-	q = (int)((v + magic) - magic) + zero_point;
-	return (int8_t)(q < lo ? lo : q > hi ? hi : q);
-}
 
 #endif /* FNPU_INTERNAL_H */

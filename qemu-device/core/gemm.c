@@ -30,7 +30,7 @@ bool fnpu_conv_pack(struct fnpu_scratch *x, const struct fluidnpu_hw_layer *l)
 	const unsigned int padded = round_up(channels, FNPU_GEMM_COLS);
 	const size_t group_size = (size_t)padded * depth_pad;
 	int16_t *packed = fnpu_buffer_get(&x->packed, group_size * l->groups * sizeof(*packed));
-	const int8_t *weights = x->weights.data;
+	const int8_t *weights = x->weights.data, *zp = x->weight_zp.data;
 
 	if (!packed)
 		return false;
@@ -43,7 +43,7 @@ bool fnpu_conv_pack(struct fnpu_scratch *x, const struct fluidnpu_hw_layer *l)
 
 		for (unsigned int d = 0; d < depth; d++)
 			block[(size_t)(d / 2) * FNPU_GEMM_COLS * 2 + d % 2] =
-				weights[(size_t)o * depth + d];
+				weights[(size_t)o * depth + d] - (l->weight_zp_off ? zp[o] : 0);
 	}
 	return true;
 }

@@ -90,7 +90,7 @@ static bool conv_affordable(const struct fluidnpu_hw_layer *l)
 	uint64_t packed = round_up(conv_depth(l), 2) * l->groups *
 			  round_up(l->out_c / l->groups, FNPU_GEMM_COLS);
 
-	return packed <= FLUIDNPU_MAX_TENSOR_BYTES &&
+	return packed <= FLUIDNPU_MAX_WEIGHT_BYTES &&
 	       packed * l->out_h * l->out_w <= FNPU_MAX_LAYER_WORK;
 }
 
@@ -104,6 +104,8 @@ static bool conv_valid(const struct fluidnpu_hw_program *p, const struct fluidnp
 	if (!windows_valid(l, l->dilation_h, l->dilation_w) || padded > FLUIDNPU_MAX_TENSOR_BYTES)
 		return false;
 	if (!conv_affordable(l))
+		return false;
+	if (l->weight_zp_off && !program_fits(p, l->weight_zp_off, l->out_c))
 		return false;
 	return program_fits(p, l->weights_off, conv_depth(l) * l->out_c) &&
 	       program_fits(p, l->bias_off, 4ull * l->out_c) &&
@@ -121,6 +123,13 @@ static bool pool_valid(const struct fluidnpu_hw_layer *l)
 	       l->pad_l < l->kernel_w && l->pad_r < l->kernel_w;
 }
 
+static bool concat_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu_hw_layer *l)
+{
+	return l->in_h == l->out_h && l->in_w == l->out_w &&
+	       l->out_channel + l->in_c <= l->out_c &&
+	       program_fits(p, l->table_off, FLUIDNPU_TABLE_BYTES);
+}
+
 static bool exit_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu_hw_layer *l)
 {
 	if (l->in_h != 1 || l->in_w != 1 || l->in_c > FLUIDNPU_MAX_CLASSES)
@@ -134,8 +143,9 @@ static bool reserved_clear(const struct fluidnpu_hw_layer *l)
 {
 	static const uint8_t zero[sizeof(l->reserved)];
 
-	return !(l->flags & ~(FLUIDNPU_LAYER_FUSED | FLUIDNPU_LAYER_POOL_COUNT_PAD)) &&
-	       !memcmp(l->reserved0, zero, sizeof(l->reserved0)) &&
+	return !(l->flags & ~(FLUIDNPU_LAYER_FUSED | FLUIDNPU_LAYER_POOL_COUNT_PAD |
+			      FLUIDNPU_LAYER_UNSIGNED)) &&
+	       !l->reserved1 && !memcmp(l->reserved0, zero, sizeof(l->reserved0)) &&
 	       !memcmp(l->reserved, zero, sizeof(l->reserved));
 }
 
@@ -162,6 +172,8 @@ bool fnpu_layer_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu
 		return pool_valid(l);
 	case FLUIDNPU_LAYER_EXIT:
 		return exit_valid(p, l);
+	case FLUIDNPU_LAYER_CONCAT:
+		return concat_valid(p, l);
 	default:
 		return false;
 	}
@@ -169,7 +181,7 @@ bool fnpu_layer_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu
 
 static bool out_of_memory(struct fnpu_fault *fault)
 {
-	*fault = (struct fnpu_fault){ .status = FLUIDNPU_ERR_DMA };
+	*fault = (struct fnpu_fault){ .status = FLUIDNPU_ERR_MEMORY };
 	return false;
 }
 
@@ -208,6 +220,25 @@ static bool run_exit(struct fnpu_dev *dev, struct fnpu_work *w, const struct flu
 			     &w->fault);
 }
 
+/* The input through the table, into its channels of the output, whose others stay. */
+static bool run_concat(struct fnpu_dev *dev, struct fnpu_work *w,
+		       const struct fluidnpu_hw_layer *l, unsigned int sample)
+{
+	uint64_t iova = w->samples[sample].state_iova + l->out_off;
+	struct fnpu_scratch *x = &dev->scratch;
+	int8_t *out = fnpu_buffer_get(&x->out, out_bytes(l));
+	int8_t table[FLUIDNPU_TABLE_BYTES];
+
+	if (!out)
+		return out_of_memory(&w->fault);
+	if (!fnpu_vm_read(dev, w->as_id, w->program_iova + l->table_off, table, sizeof(table),
+			  &w->fault) ||
+	    !fnpu_vm_read(dev, w->as_id, iova, out, out_bytes(l), &w->fault))
+		return false;
+	fnpu_vector_concat(l, table, x->in.data, out);
+	return fnpu_vm_write(dev, w->as_id, iova, out, out_bytes(l), &w->fault);
+}
+
 /* One layer for one sample; a CONV's weights have been prepared. */
 static bool run_sample(struct fnpu_dev *dev, struct fnpu_work *w, const struct fluidnpu_hw_layer *l,
 		       unsigned int sample)
@@ -220,6 +251,8 @@ static bool run_sample(struct fnpu_dev *dev, struct fnpu_work *w, const struct f
 		return false;
 	if (l->op == FLUIDNPU_LAYER_EXIT)
 		return run_exit(dev, w, l, sample);
+	if (l->op == FLUIDNPU_LAYER_CONCAT)
+		return run_concat(dev, w, l, sample);
 
 	out = fnpu_buffer_get(&x->out, out_bytes(l));
 	if (!out)
@@ -253,6 +286,8 @@ static bool prepare_conv(struct fnpu_dev *dev, struct fnpu_work *w,
 	if (!read_program(dev, w, l->weights_off, &x->weights, conv_depth(l) * l->out_c) ||
 	    !read_program(dev, w, l->bias_off, &x->bias, 4ull * l->out_c) ||
 	    !read_program(dev, w, l->scale_off, &x->scale, 4ull * l->out_c))
+		return false;
+	if (l->weight_zp_off && !read_program(dev, w, l->weight_zp_off, &x->weight_zp, l->out_c))
 		return false;
 	return fnpu_conv_pack(x, l) || out_of_memory(&w->fault);
 }

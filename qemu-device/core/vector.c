@@ -8,8 +8,8 @@
 
 #include "fnpu_internal.h"
 
-/* fma() of an int8: the product is exact in binary64, so one rounding is left. */
-static float fma_code(int8_t q, float r, float c)
+/* fma() of a code: the product is exact in binary64, so one rounding is left. */
+static float fma_code(int q, float r, float c)
 {
 	return (float)((double)q * (double)r + (double)c);
 }
@@ -24,11 +24,12 @@ void fnpu_vector_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const i
 	const float scale_a = fnpu_float(l->scale_in), scale_b = fnpu_float(l->scale_in2);
 	const float fixed = fnpu_float(l->add_fixed);
 	const size_t n = (size_t)l->out_h * l->out_w * l->out_c;
+	const int shift = l->flags & FLUIDNPU_LAYER_UNSIGNED ? 128 : 0;
 
 	for (size_t i = 0; i < n; i++) {
-		float v = fma_code(a[i], scale_a, fma_code(b[i], scale_b, fixed));
+		float v = fma_code(a[i] + shift, scale_a, fma_code(b[i] + shift, scale_b, fixed));
 
-		out[i] = fnpu_requantize(v, 0, l->clamp_min, l->clamp_max);
+		out[i] = fnpu_requantize(v, -shift, l->clamp_min, l->clamp_max);
 	}
 }
 
@@ -98,6 +99,18 @@ void fnpu_vector_maxpool(const struct fluidnpu_hw_layer *l, const int8_t *in, in
 			}
 		}
 	}
+}
+
+/* One input of a concatenation: see FLUIDNPU_LAYER_CONCAT. */
+void fnpu_vector_concat(const struct fluidnpu_hw_layer *l, const int8_t *table,
+			const int8_t *in, int8_t *out)
+{
+	const size_t pixels = (size_t)l->in_h * l->in_w;
+
+	out += l->out_channel;
+	for (size_t i = 0; i < pixels; i++, out += l->out_c)
+		for (unsigned int c = 0; c < l->in_c; c++)
+			out[c] = table[*in++ + 128];
 }
 
 /*

@@ -367,6 +367,7 @@ static const Property fluidnpu_properties[] = {
     FLUIDNPU_GEOMETRY("layer-overhead-cycles", layer_overhead_cycles),
     FLUIDNPU_GEOMETRY("num-queues", num_queues),
     FLUIDNPU_GEOMETRY("num-as", num_as),
+    FLUIDNPU_GEOMETRY("stack-depth", stack_depth),
     DEFINE_PROP_UNSIGNED_NODEFAULT("clock-hz", FluidNPUState, config.clock_hz,
                                    qdev_prop_uint32, uint32_t),
     DEFINE_PROP_BOOL("functional", FluidNPUState, config.functional, true),

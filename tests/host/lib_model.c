@@ -26,7 +26,7 @@ const char lib_model_meta[] =
 	"\"geometry\":{\"tile_rows\":128,\"tile_depth\":16,\"tile_cols\":64,\"acc_tiles\":1,"
 	"\"max_stack\":8,\"max_batch\":16,\"act_sram_bytes\":2097152,"
 	"\"weight_sram_bytes\":262144,\"dram_bytes_per_kcycle\":16384,\"vector_lanes\":64,"
-	"\"layer_overhead_cycles\":256,\"num_queues\":4,\"num_as\":64},"
+	"\"layer_overhead_cycles\":256,\"num_queues\":4,\"num_as\":64,\"stack_depth\":1},"
 	"\"clock_hz\":800000000}";
 
 #define LAYERS	4

@@ -331,7 +331,7 @@ static void test_random_convolutions_match_the_loop_nest(void **state)
 		unsigned int groups = i % 3 ? 1 : tb_range(&rng, 2, 9);
 		unsigned int in_group = tb_range(&rng, 1, 90), out_group = tb_range(&rng, 1, 300);
 		unsigned int kernel = tb_range(&rng, 1, 3), k = 1u << tb_range(&rng, 0, 3);
-		unsigned int n = tb_range(&rng, 1, 16), b_p = tb_range(&rng, 1, k * k);
+		unsigned int n = tb_range(&rng, 1, 16), b_p = tb_range(&rng, 1, k * k < n ? k * k : n);
 		unsigned int b_r = (n + b_p - 1) / b_p;
 		struct fluidnpu_hw_layer l = conv(tb_range(&rng, 3, 40), groups * in_group,
 						  groups * out_group, kernel, tb_range(&rng, 1, 2),

@@ -39,6 +39,10 @@ void figures_add_counters(cJSON *object, const struct fnpu_counters *counters,
 		{ "samples", FLUIDNPU_CNT_SAMPLES },
 		{ "layers", FLUIDNPU_CNT_LAYERS },
 		{ "preemptions", FLUIDNPU_CNT_PREEMPTIONS },
+		{ "injects", FLUIDNPU_CNT_INJECTS },
+		{ "merges", FLUIDNPU_CNT_MERGES },
+		{ "yields", FLUIDNPU_CNT_YIELDS },
+		{ "weight_used_bytes", FLUIDNPU_CNT_WEIGHT_USED_BYTES },
 		{ "mmu_faults", FLUIDNPU_CNT_MMU_FAULTS },
 	};
 

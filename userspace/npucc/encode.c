@@ -106,6 +106,8 @@ static void encode_layer(const struct npucc_network *net, const struct npucc_lay
 		d->weights_off = reserve(layout, weight_bytes(l));
 		d->bias_off = reserve(layout, l->out->c * sizeof(*l->bias));
 		d->scale_off = reserve(layout, l->out->c * sizeof(*l->scale));
+		if (l->weight_zp)
+			d->weight_zp_off = reserve(layout, l->out->c);
 		break;
 	case FLUIDNPU_LAYER_ADD:
 		d->in2_off = tensor_offset(l->in[1]);
@@ -118,6 +120,10 @@ static void encode_layer(const struct npucc_network *net, const struct npucc_lay
 	case FLUIDNPU_LAYER_MAXPOOL:
 		encode_window(l, d);
 		d->scale_in = float_bits(l->scale_in[0]);
+		break;
+	case FLUIDNPU_LAYER_CONCAT:
+		d->out_channel = (uint16_t)l->out_channel;
+		d->table_off = reserve(layout, FLUIDNPU_TABLE_BYTES);
 		break;
 	case FLUIDNPU_LAYER_EXIT:
 		d->scale_in = float_bits(l->scale_in[0]);
@@ -134,8 +140,12 @@ static void write_weights(const struct npucc_network *net, uint8_t *image,
 	for (i = 0; i < net->num_layers; i++) {
 		const struct npucc_layer *l = net->layers[i];
 
+		if (l->table)
+			memcpy(image + layers[i].table_off, l->table, FLUIDNPU_TABLE_BYTES);
 		if (l->op != FLUIDNPU_LAYER_CONV)
 			continue;
+		if (l->weight_zp)
+			memcpy(image + layers[i].weight_zp_off, l->weight_zp, l->out->c);
 		memcpy(image + layers[i].weights_off, l->weights, weight_bytes(l));
 		memcpy(image + layers[i].bias_off, l->bias, l->out->c * sizeof(*l->bias));
 		memcpy(image + layers[i].scale_off, l->scale, l->out->c * sizeof(*l->scale));

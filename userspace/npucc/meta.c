@@ -16,6 +16,7 @@ const char *npucc_op_name(unsigned int op)
 		[FLUIDNPU_LAYER_CONV] = "conv", [FLUIDNPU_LAYER_ADD] = "add",
 		[FLUIDNPU_LAYER_AVGPOOL] = "avgpool", [FLUIDNPU_LAYER_MAXPOOL] = "maxpool",
 		[FLUIDNPU_LAYER_EXIT] = "exit",
+		[FLUIDNPU_LAYER_CONCAT] = "concat",
 	};
 
 	return names[op];

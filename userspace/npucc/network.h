@@ -53,6 +53,8 @@ struct npucc_window {
  * @weight_scale: CONV: [out_c], of the weights
  * @scale: CONV: [out_c], of the accumulators, s_x * s_w / s_y
  * @scale_in: per input; see struct fluidnpu_hw_layer
+ * @weight_zp: CONV: [out_c], zero points of asymmetric weights, or NULL
+ * @table, @out_channel: CONCAT; see struct fluidnpu_hw_layer
  * @add_fixed: ADD; see struct fluidnpu_hw_layer
  * @real_min, @real_max: clamp before the output's quantization is known
  * @macs: multiplications of one sample
@@ -76,6 +78,9 @@ struct npucc_layer {
 	float *weight_scale;
 	float *scale;
 	float scale_in[2];
+	int8_t *weight_zp;
+	int8_t *table;
+	unsigned int out_channel;
 	float add_fixed;
 	float real_min, real_max;
 	int clamp_min, clamp_max;

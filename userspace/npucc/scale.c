@@ -80,6 +80,7 @@ bool npucc_finish_layer(struct npucc_lowering *l, const struct npucc_node *node,
 			return npucc_fail_node(l->error, node, "'%s' does not change the scale; quantize its output like its input",
 					       layer->name);
 		return true;
+	case FLUIDNPU_LAYER_CONCAT:
 	case FLUIDNPU_LAYER_EXIT:
 		break;
 	}

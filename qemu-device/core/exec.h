@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between the engine and the execution of layers: what a group of layers needs to run,
+ * and what comes back. All of it belongs to the worker while it runs.
+ */
+#ifndef FNPU_EXEC_H
+#define FNPU_EXEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fluidnpu_hw.h"
+
+#define FNPU_MAX_LAYER_WORK	(1ull << 33)	/* multiplications or elements for one sample */
+
+struct fnpu_dev;
+struct fnpu_gemm_kernels;
+
+/** struct fnpu_fault - why an access or a layer failed; status FLUIDNPU_OK: it did not */
+struct fnpu_fault {
+	uint8_t status;		/* enum fluidnpu_hw_status */
+	bool write;
+	uint64_t iova;
+};
+
+/** struct fnpu_head_result - what an exit head found for one sample */
+struct fnpu_head_result {
+	uint16_t class_index;
+	float confidence;
+	float entropy;		/* nats */
+	float margin;
+};
+
+/**
+ * struct fnpu_work - one group of layers for the worker, copied when it starts
+ * @layers: validated (fnpu_layer_valid())
+ * @samples: the live batch
+ * @passes: how it is laid out: the first passes[0].n samples together, then the next
+ *	passes[1].n, ...; all valid on this NPU, their n add up to @num_samples
+ * @cancel: set (atomically, by another thread) when nobody wants the results any more
+ * @heads: out, per sample: what the group's exit head found
+ * @fault: out
+ */
+struct fnpu_work {
+	uint16_t as_id;
+	uint64_t program_iova;
+	struct fluidnpu_hw_program program;
+	struct fluidnpu_hw_layer layers[FLUIDNPU_MAX_GROUP];
+	unsigned int num_layers;
+	struct fluidnpu_hw_sample samples[FLUIDNPU_MAX_BATCH];
+	unsigned int num_samples;
+	struct fluidnpu_hw_policy passes[FLUIDNPU_MAX_BATCH];
+	unsigned int num_passes;
+	bool cancel;
+	struct fnpu_head_result heads[FLUIDNPU_MAX_BATCH];
+	struct fnpu_fault fault;
+};
+
+/** struct fnpu_buffer - scratch memory that grows and stays */
+struct fnpu_buffer {
+	void *data;
+	size_t bytes;
+};
+
+/** struct fnpu_scratch - the worker's */
+struct fnpu_scratch {
+	struct fnpu_buffer in, in2, out;	/* int8 tensors of one sample */
+	struct fnpu_buffer weights;		/* as in the program */
+	struct fnpu_buffer packed;		/* int16, for the kernels */
+	struct fnpu_buffer bias, scale, weight_zp;
+	struct fnpu_buffer padded;		/* int16, input less its zero point */
+	struct fnpu_buffer rows;		/* int16 [block][depth] */
+};
+
+/* layer.c */
+bool fnpu_layer_valid(const struct fluidnpu_hw_program *program,
+		      const struct fluidnpu_hw_layer *layer);
+void fnpu_work_run(struct fnpu_dev *dev, struct fnpu_work *work);
+void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes);
+
+/* vector.c */
+void fnpu_vector_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
+		     int8_t *out);
+void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
+void fnpu_vector_maxpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
+void fnpu_vector_concat(const struct fluidnpu_hw_layer *l, const int8_t *table,
+			const int8_t *in, int8_t *out);
+void fnpu_vector_exit_head(const struct fluidnpu_hw_layer *l, const int8_t *logits,
+			   struct fnpu_head_result *result);
+
+/** fnpu_float() - the binary32 whose bits are @bits */
+static inline float fnpu_float(uint32_t bits)
+{
+	union { uint32_t u; float f; } v = { .u = bits };
+
+	return v.f;
+}
+
+static inline uint32_t fnpu_float_bits(float f)
+{
+	union { float f; uint32_t u; } v = { .f = f };
+
+	return v.u;
+}
+
+/**
+ * fnpu_requantize() - clamp(round_half_even(v) + zero_point) as int8
+ *
+ * Clamped first, so that the sum with 1.5 * 2^23 rounds to nearest even in the
+ * last place of a binary32, on every host; a NaN becomes the lower bound.
+ */
+static inline int8_t fnpu_requantize(float v, int zero_point, int lo, int hi)
+{
+	const float magic = 12582912.0f;
+	int q;
+
+	v = v > -1024.0f ? v : -1024.0f;
+	v = v < 1024.0f ? v : 1024.0f;
+	q = (int)((v + magic) - magic) + zero_point;
+	return (int8_t)(q < lo ? lo : q > hi ? hi : q);
+}
+
+#endif /* FNPU_EXEC_H */
