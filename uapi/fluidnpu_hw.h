@@ -403,7 +403,7 @@ enum fluidnpu_layer_op {
 
 #define FLUIDNPU_LAYER_FUSED		(1u << 0)	/* runs with the layer before it: no boundary between */
 #define FLUIDNPU_LAYER_POOL_COUNT_PAD	(1u << 1)	/* average counts padding */
-#define FLUIDNPU_LAYER_UNSIGNED		(1u << 2)	/* ADD: computes on codes + 128, the result less 128 */
+#define FLUIDNPU_LAYER_UNSIGNED		(1u << 2)	/* ADD, AVGPOOL: computes on codes + 128, the result less 128 */
 
 #define FLUIDNPU_TENSOR_INPUT		0xffffffffu	/* the sample's input instead of its state */
 
@@ -435,8 +435,11 @@ enum fluidnpu_exit_criterion {
  *	activations stay in the activation SRAM
  * @zp_in, @zp_in2, @zp_out: zero points
  * @clamp_min, @clamp_max: of the output (ReLU, ReLU6 fold in here)
- * @scale_in: ADD: s_a / s_y; AVGPOOL: s_x / (s_y * window); EXIT: scale of a logit
- * @scale_in2: ADD: s_b / s_y
+ * @scale_in: ADD: s_a / s_y; AVGPOOL: s_x / (s_y * window), or s_x with @scale_in2; EXIT:
+ *	scale of a logit
+ * @scale_in2: ADD: s_b / s_y; AVGPOOL: 0: the codes are summed; otherwise s_y: the real
+ *	numbers are, row by row in binary32, and the output is
+ *	round(sum / count / s_y + zp_out)
  * @add_fixed: ADD: z_y - fma(z_a, scale_in, scale_in2 * z_b), so that the output is
  *	round(fma(a, scale_in, fma(b, scale_in2, add_fixed))) of the codes a and b;
  *	zp_in, zp_in2 and zp_out are not used again

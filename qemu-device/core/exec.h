@@ -82,6 +82,7 @@ void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes);
 /* vector.c */
 void fnpu_vector_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
 		     int8_t *out);
+/* two arithmetics: on codes and, with scale_in2, on real numbers (struct fluidnpu_hw_layer) */
 void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
 void fnpu_vector_maxpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
 void fnpu_vector_concat(const struct fluidnpu_hw_layer *l, const int8_t *table,

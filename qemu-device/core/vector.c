@@ -51,29 +51,63 @@ static struct window window_at(const struct fluidnpu_hw_layer *l, unsigned int o
 	};
 }
 
-void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out)
+/* The sum of integers, then one multiplication: what QLinearGlobalAveragePool does. */
+static void average_codes(const struct fluidnpu_hw_layer *l, const struct window *w,
+			  const int8_t *in, int8_t *out)
 {
 	const unsigned int full = l->kernel_h * l->kernel_w;
-	const float scale = fnpu_float(l->scale_in);
+	const unsigned int count = (w->y1 - w->y0) * (w->x1 - w->x0);
+	float scale = fnpu_float(l->scale_in);
 
+	if (count != full && !(l->flags & FLUIDNPU_LAYER_POOL_COUNT_PAD))
+		scale = scale * (float)full / (float)count;
+	for (unsigned int c = 0; c < l->out_c; c++) {
+		int32_t sum = 0;
+
+		for (unsigned int y = w->y0; y < w->y1; y++)
+			for (unsigned int x = w->x0; x < w->x1; x++)
+				sum += in[((size_t)y * l->in_w + x) * l->in_c + c] - l->zp_in;
+		out[c] = fnpu_requantize((float)sum * scale, l->zp_out, l->clamp_min,
+					 l->clamp_max);
+	}
+}
+
+/*
+ * The sum of real numbers, row by row, each step rounded, and the zero point added
+ * before the last rounding: what QLinearAveragePool does.
+ */
+static void average_reals(const struct fluidnpu_hw_layer *l, const struct window *w,
+			  const int8_t *in, int8_t *out)
+{
+	const bool all = l->flags & FLUIDNPU_LAYER_POOL_COUNT_PAD;
+	const float scale = fnpu_float(l->scale_in), scale_out = fnpu_float(l->scale_in2);
+	const float count = (float)(all ? l->kernel_h * l->kernel_w :
+				    (w->y1 - w->y0) * (w->x1 - w->x0));
+	const int shift = l->flags & FLUIDNPU_LAYER_UNSIGNED ? 128 : 0;
+	const float zero = (float)(l->zp_out + shift);
+
+	for (unsigned int c = 0; c < l->out_c; c++) {
+		float sum = 0.0f;
+
+		for (unsigned int y = w->y0; y < w->y1; y++)
+			for (unsigned int x = w->x0; x < w->x1; x++)
+				sum += (float)(in[((size_t)y * l->in_w + x) * l->in_c + c] -
+					       l->zp_in) * scale;
+		out[c] = fnpu_requantize(sum / count / scale_out + zero, -shift, l->clamp_min,
+					 l->clamp_max);
+	}
+}
+
+void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out)
+{
 	for (unsigned int oy = 0; oy < l->out_h; oy++) {
-		for (unsigned int ox = 0; ox < l->out_w; ox++) {
-			struct window w = window_at(l, oy, ox);
-			unsigned int count = (w.y1 - w.y0) * (w.x1 - w.x0);
-			float s = scale;
+		for (unsigned int ox = 0; ox < l->out_w; ox++, out += l->out_c) {
+			const struct window w = window_at(l, oy, ox);
 
-			if (count != full && !(l->flags & FLUIDNPU_LAYER_POOL_COUNT_PAD))
-				s = scale * (float)full / (float)count;
-			for (unsigned int c = 0; c < l->out_c; c++) {
-				int32_t sum = 0;
-
-				for (unsigned int y = w.y0; y < w.y1; y++)
-					for (unsigned int x = w.x0; x < w.x1; x++)
-						sum += in[((size_t)y * l->in_w + x) * l->in_c + c] -
-						       l->zp_in;
-				*out++ = fnpu_requantize((float)sum * s, l->zp_out, l->clamp_min,
-							 l->clamp_max);
-			}
+			if (l->scale_in2)
+				average_reals(l, &w, in, out);
+			else
+				average_codes(l, &w, in, out);
 		}
 	}
 }
