@@ -85,7 +85,7 @@ struct fnpu_dev *fnpu_dev_new(const struct fnpu_config *config,
 	dev->config = *config;
 	dev->ops = ops;
 	dev->host = host;
-	dev->running = -1;
+	dev->faults = (struct fnpu_faults){ .hang_layer = FNPU_NO_LAYER, .dram_percent = 100 };
 	dev->gemm = fnpu_gemm_select();
 	fnpu_dev_reset(dev);
 	return dev;
@@ -114,43 +114,37 @@ void fnpu_dev_free(struct fnpu_dev *dev)
 
 void fnpu_dev_reset(struct fnpu_dev *dev)
 {
+	const uint64_t time = dev->s.time;
+
 	fnpu_engine_quiesce(dev);
-	for (unsigned int i = 0; i < FLUIDNPU_MAX_QUEUES; i++)
-		fnpu_queue_reset(&dev->queues[i]);
-	memset(&dev->cq, 0, sizeof(dev->cq));
-	dev->cq.irq_deadline = FNPU_NEVER;
-	memset(dev->as, 0, sizeof(dev->as));
 	memset(dev->tlb, 0, sizeof(dev->tlb));
-	memset(dev->counters, 0, sizeof(dev->counters));
-	dev->as_select = 0;
-	dev->as_root_lo = 0;
-	dev->as_root_hi = 0;
-	dev->enabled = false;
-	dev->fatal = false;
-	dev->running = -1;
-	dev->group_end = FNPU_NEVER;
+	memset(&dev->s, 0, sizeof(dev->s));
+	dev->s.time = time; /* the clock runs on */
+	dev->s.cq.irq_deadline = FNPU_NEVER;
+	dev->s.running = -1;
+	dev->s.group_end = FNPU_NEVER;
 }
 
 /* Ring memory cannot be reached, or the driver lost its way: nothing more starts until reset. */
 void fnpu_dev_fatal(struct fnpu_dev *dev)
 {
-	if (dev->fatal)
+	if (dev->s.fatal)
 		return;
-	dev->fatal = true;
-	dev->ops->interrupt(dev->host, FLUIDNPU_VECTOR_ERROR);
+	dev->s.fatal = true;
+	fnpu_interrupt(dev, FLUIDNPU_VECTOR_ERROR);
 }
 
 static uint32_t read_64(struct fnpu_dev *dev, uint64_t value, uint32_t offset)
 {
 	if (offset & 4)
-		return dev->latched_hi;
-	dev->latched_hi = value >> 32;
+		return dev->s.latched_hi;
+	dev->s.latched_hi = value >> 32;
 	return (uint32_t)value;
 }
 
 static uint32_t queue_read(const struct fnpu_dev *dev, unsigned int index, uint32_t reg)
 {
-	const struct fnpu_queue *q = &dev->queues[index];
+	const struct fnpu_queue *q = &dev->s.queues[index];
 
 	switch (reg) {
 	case FLUIDNPU_QREG_BASE_LO:
@@ -184,7 +178,7 @@ uint32_t fnpu_dev_read(struct fnpu_dev *dev, uint32_t offset, uint64_t now)
 		return word;
 	}
 	if (offset >= FLUIDNPU_REG_COUNTERS && offset < COUNTERS_END)
-		return read_64(dev, dev->counters[(offset - FLUIDNPU_REG_COUNTERS) / 8], offset);
+		return read_64(dev, dev->s.counters[(offset - FLUIDNPU_REG_COUNTERS) / 8], offset);
 	if (offset >= FLUIDNPU_REG_QUEUE(0) &&
 	    offset < FLUIDNPU_REG_QUEUE(dev->config.geometry.num_queues))
 		return queue_read(dev, (offset - FLUIDNPU_REG_QUEUE(0)) / QUEUE_STRIDE,
@@ -196,32 +190,32 @@ uint32_t fnpu_dev_read(struct fnpu_dev *dev, uint32_t offset, uint64_t now)
 	case FLUIDNPU_REG_VERSION:
 		return FLUIDNPU_HW_VERSION_MAJOR << 16 | FLUIDNPU_HW_VERSION_MINOR;
 	case FLUIDNPU_REG_CTRL:
-		return dev->enabled ? FLUIDNPU_CTRL_ENABLE : 0;
+		return dev->s.enabled ? FLUIDNPU_CTRL_ENABLE : 0;
 	case FLUIDNPU_REG_STATUS:
-		return FLUIDNPU_STATUS_READY | (dev->fatal ? FLUIDNPU_STATUS_FATAL : 0);
+		return FLUIDNPU_STATUS_READY | (dev->s.fatal ? FLUIDNPU_STATUS_FATAL : 0);
 	case FLUIDNPU_REG_CLOCK_HZ:
 		return dev->config.clock_hz;
 	case FLUIDNPU_REG_FEATURES:
 		return dev->config.functional ? FLUIDNPU_FEATURE_FUNCTIONAL : 0;
 	case FLUIDNPU_REG_TIME_LO:
 	case FLUIDNPU_REG_TIME_HI:
-		return read_64(dev, dev->time, offset - FLUIDNPU_REG_TIME_LO);
+		return read_64(dev, dev->s.time, offset - FLUIDNPU_REG_TIME_LO);
 	case FLUIDNPU_REG_AS_SELECT:
-		return dev->as_select;
+		return dev->s.as_select;
 	case FLUIDNPU_REG_AS_ROOT_LO:
-		return dev->as_root_lo;
+		return dev->s.as_root_lo;
 	case FLUIDNPU_REG_AS_ROOT_HI:
-		return dev->as_root_hi;
+		return dev->s.as_root_hi;
 	case FLUIDNPU_REG_CQ_BASE_LO:
-		return dev->cq.base_lo;
+		return dev->s.cq.base_lo;
 	case FLUIDNPU_REG_CQ_BASE_HI:
-		return dev->cq.base_hi;
+		return dev->s.cq.base_hi;
 	case FLUIDNPU_REG_CQ_ENTRIES:
-		return dev->cq.entries;
+		return dev->s.cq.entries;
 	case FLUIDNPU_REG_CQ_COALESCE_COUNT:
-		return dev->cq.coalesce_count;
+		return dev->s.cq.coalesce_count;
 	case FLUIDNPU_REG_CQ_COALESCE_CYCLES:
-		return dev->cq.coalesce_cycles;
+		return dev->s.cq.coalesce_cycles;
 	default:
 		return 0;
 	}
@@ -229,13 +223,13 @@ uint32_t fnpu_dev_read(struct fnpu_dev *dev, uint32_t offset, uint64_t now)
 
 static void as_command(struct fnpu_dev *dev, uint32_t command)
 {
-	struct fnpu_as *as = &dev->as[dev->as_select];
+	struct fnpu_as *as = &dev->s.as[dev->s.as_select];
 
 	/* When the write is done, no access with an old translation is under way. */
 	fnpu_engine_quiesce(dev);
 	switch (command) {
 	case FLUIDNPU_AS_CMD_ENABLE:
-		as->root = (uint64_t)dev->as_root_hi << 32 | dev->as_root_lo;
+		as->root = (uint64_t)dev->s.as_root_hi << 32 | dev->s.as_root_lo;
 		as->enabled = true;
 		break;
 	case FLUIDNPU_AS_CMD_DISABLE:
@@ -246,12 +240,12 @@ static void as_command(struct fnpu_dev *dev, uint32_t command)
 	default:
 		return;
 	}
-	fnpu_tlb_flush(dev, dev->as_select);
+	fnpu_tlb_flush(dev, dev->s.as_select);
 }
 
 static void queue_control(struct fnpu_dev *dev, unsigned int index, uint32_t value)
 {
-	struct fnpu_queue *q = &dev->queues[index];
+	struct fnpu_queue *q = &dev->s.queues[index];
 
 	if (value & FLUIDNPU_QCTRL_ABORT)
 		fnpu_engine_abort(dev, index);
@@ -268,7 +262,7 @@ static void queue_control(struct fnpu_dev *dev, unsigned int index, uint32_t val
 
 static void queue_write(struct fnpu_dev *dev, unsigned int index, uint32_t reg, uint32_t value)
 {
-	struct fnpu_queue *q = &dev->queues[index];
+	struct fnpu_queue *q = &dev->s.queues[index];
 
 	switch (reg) {
 	case FLUIDNPU_QREG_BASE_LO:
@@ -295,42 +289,42 @@ static void register_write(struct fnpu_dev *dev, uint32_t offset, uint32_t value
 	case FLUIDNPU_REG_CTRL:
 		if (value & FLUIDNPU_CTRL_RESET)
 			fnpu_dev_reset(dev);
-		dev->enabled = value & FLUIDNPU_CTRL_ENABLE;
+		dev->s.enabled = value & FLUIDNPU_CTRL_ENABLE;
 		break;
 	case FLUIDNPU_REG_AS_SELECT:
 		if (value < dev->config.geometry.num_as)
-			dev->as_select = value;
+			dev->s.as_select = value;
 		break;
 	case FLUIDNPU_REG_AS_ROOT_LO:
-		dev->as_root_lo = value;
+		dev->s.as_root_lo = value;
 		break;
 	case FLUIDNPU_REG_AS_ROOT_HI:
-		dev->as_root_hi = value;
+		dev->s.as_root_hi = value;
 		break;
 	case FLUIDNPU_REG_AS_CMD:
 		as_command(dev, value);
 		break;
 	case FLUIDNPU_REG_CQ_BASE_LO:
-		dev->cq.base_lo = value;
+		dev->s.cq.base_lo = value;
 		break;
 	case FLUIDNPU_REG_CQ_BASE_HI:
-		dev->cq.base_hi = value;
+		dev->s.cq.base_hi = value;
 		break;
 	case FLUIDNPU_REG_CQ_ENTRIES:
 		if (!fnpu_cq_enable(dev, value))
 			fnpu_dev_fatal(dev);
 		break;
 	case FLUIDNPU_REG_CQ_COALESCE_COUNT:
-		dev->cq.coalesce_count = value;
+		dev->s.cq.coalesce_count = value;
 		break;
 	case FLUIDNPU_REG_CQ_COALESCE_CYCLES:
-		dev->cq.coalesce_cycles = value;
+		dev->s.cq.coalesce_cycles = value;
 		break;
 	case FLUIDNPU_REG_DOORBELL_CQ:
 		/* like a queue's, ignored while the ring is off: it may come around a reset */
-		if (value < dev->cq.entries)
-			dev->cq.head = value;
-		else if (dev->cq.entries)
+		if (value < dev->s.cq.entries)
+			dev->s.cq.head = value;
+		else if (dev->s.cq.entries)
 			fnpu_dev_fatal(dev);
 		break;
 	}
@@ -353,7 +347,7 @@ void fnpu_dev_write(struct fnpu_dev *dev, uint32_t offset, uint32_t value, uint6
 
 static uint64_t next_event(const struct fnpu_dev *dev)
 {
-	return dev->group_end < dev->cq.irq_deadline ? dev->group_end : dev->cq.irq_deadline;
+	return dev->s.group_end < dev->s.cq.irq_deadline ? dev->s.group_end : dev->s.cq.irq_deadline;
 }
 
 uint64_t fnpu_dev_deadline(const struct fnpu_dev *dev)
@@ -366,18 +360,18 @@ void fnpu_dev_advance(struct fnpu_dev *dev, uint64_t now)
 	uint64_t event;
 
 	while ((event = next_event(dev)) <= now) {
-		if (event > dev->time)
-			dev->time = event;
+		if (event > dev->s.time)
+			dev->s.time = event;
 		fnpu_cq_advance(dev);
 		if (fnpu_engine_held_up(dev))
 			return;
 		fnpu_engine_advance(dev);
 	}
-	if (now > dev->time)
-		dev->time = now;
+	if (now > dev->s.time)
+		dev->s.time = now;
 }
 
 void fnpu_dev_work(struct fnpu_dev *dev)
 {
-	fnpu_work_run(dev, &dev->work);
+	fnpu_work_run(dev, &dev->s.work);
 }

@@ -31,7 +31,7 @@ void fnpu_engine_quiesce(struct fnpu_dev *dev)
 	if (!dev->worker_busy)
 		return;
 	if (dev->ops->work_wait(dev->host))
-		dev->counters[FLUIDNPU_CNT_LATE_EVENTS]++;
+		dev->s.counters[FLUIDNPU_CNT_LATE_EVENTS]++;
 	dev->worker_busy = false;
 	dev->late = false;
 }
@@ -39,22 +39,22 @@ void fnpu_engine_quiesce(struct fnpu_dev *dev)
 /* Has the running group's time come without its results, and must the host not wait? */
 bool fnpu_engine_held_up(struct fnpu_dev *dev)
 {
-	if (!dev->worker_busy || dev->group_end > dev->time || !dev->ops->work_ready)
+	if (!dev->worker_busy || dev->s.group_end > dev->s.time || !dev->ops->work_ready)
 		return false;
 	if (dev->ops->work_ready(dev->host))
 		return false;
 	if (!dev->late)
-		dev->counters[FLUIDNPU_CNT_LATE_EVENTS]++;
+		dev->s.counters[FLUIDNPU_CNT_LATE_EVENTS]++;
 	dev->late = true;
 	return true;
 }
 
 static void post_job(struct fnpu_dev *dev, unsigned int queue, const struct fnpu_fault *fault)
 {
-	const struct fnpu_job *job = &dev->queues[queue].job;
+	const struct fnpu_job *job = &dev->s.queues[queue].job;
 	struct fluidnpu_hw_cqe cqe = {
 		.cookie = job->sqe.cookie,
-		.time = dev->time,
+		.time = dev->s.time,
 		.queued = job->queued_time,
 		.started = job->started_time,
 		.type = FLUIDNPU_CQE_JOB,
@@ -70,19 +70,19 @@ static void post_job(struct fnpu_dev *dev, unsigned int queue, const struct fnpu
 		cqe.fault_write = fault->write;
 	}
 	if (fault->status == FLUIDNPU_ERR_MMU_FAULT)
-		dev->counters[FLUIDNPU_CNT_MMU_FAULTS]++;
+		dev->s.counters[FLUIDNPU_CNT_MMU_FAULTS]++;
 	fnpu_cq_post(dev, &cqe);
 }
 
 /* The queue's job ends here, with or without an error; errors halt the queue. */
 static void end_job(struct fnpu_dev *dev, unsigned int queue, const struct fnpu_fault *fault)
 {
-	struct fnpu_queue *q = &dev->queues[queue];
+	struct fnpu_queue *q = &dev->s.queues[queue];
 
 	post_job(dev, queue, fault);
-	dev->counters[FLUIDNPU_CNT_JOBS]++;
+	dev->s.counters[FLUIDNPU_CNT_JOBS]++;
 	if (fault->status) {
-		dev->counters[FLUIDNPU_CNT_JOB_ERRORS]++;
+		dev->s.counters[FLUIDNPU_CNT_JOB_ERRORS]++;
 		if (fault->status != FLUIDNPU_ERR_ABORTED)
 			q->halted = true;
 	}
@@ -138,7 +138,7 @@ static bool load_job(struct fnpu_dev *dev, struct fnpu_job *job, struct fnpu_fau
 	const struct fluidnpu_hw_sqe *sqe = &job->sqe;
 	struct fluidnpu_hw_sample samples[FLUIDNPU_MAX_BATCH];
 
-	if (!dev->ops->dma_read(dev->host, sqe->samples_addr, samples,
+	if (!fnpu_dma_read(dev, sqe->samples_addr, samples,
 				sqe->num_samples * sizeof(samples[0]))) {
 		*fault = (struct fnpu_fault){ FLUIDNPU_ERR_DMA, false, sqe->samples_addr };
 		return false;
@@ -167,7 +167,7 @@ static bool load_job(struct fnpu_dev *dev, struct fnpu_job *job, struct fnpu_fau
 /* Takes the queue's next entry. Returns true when there is a job to run. */
 static bool fetch_job(struct fnpu_dev *dev, unsigned int queue)
 {
-	struct fnpu_queue *q = &dev->queues[queue];
+	struct fnpu_queue *q = &dev->s.queues[queue];
 	struct fnpu_job *job = &q->job;
 	struct fnpu_fault fault = { 0 };
 
@@ -175,7 +175,7 @@ static bool fetch_job(struct fnpu_dev *dev, unsigned int queue)
 	if (!fnpu_queue_peek(dev, queue, &job->sqe))
 		return false;
 	job->queued_time = q->queued_time[q->head];
-	job->started_time = dev->time;
+	job->started_time = dev->s.time;
 	q->head = (q->head + 1) % q->entries;
 	q->has_job = true;
 
@@ -184,7 +184,7 @@ static bool fetch_job(struct fnpu_dev *dev, unsigned int queue)
 	} else if (!sqe_valid(&job->sqe, &dev->config.geometry)) {
 		fault.status = FLUIDNPU_ERR_SQE;
 	} else if (job->sqe.opcode == FLUIDNPU_OP_RUN && load_job(dev, job, &fault)) {
-		dev->counters[FLUIDNPU_CNT_SAMPLES] += job->num_live;
+		dev->s.counters[FLUIDNPU_CNT_SAMPLES] += job->num_live;
 		return true;
 	}
 	end_job(dev, queue, &fault);
@@ -195,7 +195,7 @@ static bool fetch_job(struct fnpu_dev *dev, unsigned int queue)
 static bool load_group(struct fnpu_dev *dev, struct fnpu_job *job, struct fnpu_fault *fault)
 {
 	const struct fluidnpu_hw_program *p = &job->program;
-	struct fnpu_work *w = &dev->work;
+	struct fnpu_work *w = &dev->s.work;
 	unsigned int n = 0;
 
 	for (uint32_t l = job->next_layer; l < p->num_layers && n < FLUIDNPU_MAX_GROUP; l++) {
@@ -229,13 +229,13 @@ static bool price_group(struct fnpu_dev *dev, struct fnpu_job *job, struct fnpu_
 {
 	const struct fluidnpu_hw_program *p = &job->program;
 	struct fluidnpu_hw_policy row[FLUIDNPU_MAX_BATCH];
-	struct fnpu_work *w = &dev->work;
+	struct fnpu_work *w = &dev->s.work;
 	uint64_t iova = job->sqe.program_iova + p->control_off +
 			(uint64_t)job->next_layer * p->max_batch * sizeof(row[0]);
 
 	if (!fnpu_vm_read(dev, job->sqe.as_id, iova, row, p->max_batch * sizeof(row[0]), fault))
 		return false;
-	memset(&dev->group_cost, 0, sizeof(dev->group_cost));
+	memset(&dev->s.group_cost, 0, sizeof(dev->s.group_cost));
 	w->num_passes = fnpu_split_batch(&dev->config.geometry, row, job->num_live, w->passes);
 	if (!w->num_passes) {
 		*fault = (struct fnpu_fault){ .status = FLUIDNPU_ERR_POLICY };
@@ -243,7 +243,7 @@ static bool price_group(struct fnpu_dev *dev, struct fnpu_job *job, struct fnpu_
 	}
 	for (unsigned int i = 0; i < w->num_passes; i++)
 		fnpu_cost_pass(&dev->config.geometry, w->layers, w->num_layers, &w->passes[i],
-			       &dev->group_cost);
+			       &dev->s.group_cost);
 	return true;
 }
 
@@ -261,25 +261,25 @@ static uint64_t dram_cycles(const struct fnpu_dev *dev, uint64_t bytes)
  */
 static uint64_t switch_state(struct fnpu_dev *dev, unsigned int queue)
 {
-	struct fnpu_job *job = &dev->queues[queue].job;
+	struct fnpu_job *job = &dev->s.queues[queue].job;
 	uint64_t cycles = 0;
 
 	for (unsigned int i = 0; i < dev->config.geometry.num_queues; i++) {
-		struct fnpu_queue *q = &dev->queues[i];
+		struct fnpu_queue *q = &dev->s.queues[i];
 		uint64_t bytes;
 
 		if (i == queue || !q->has_job || !q->job.started || q->job.evicted)
 			continue;
 		bytes = (uint64_t)q->job.resident_bytes * q->job.num_live;
-		dev->counters[FLUIDNPU_CNT_DRAM_WRITE_BYTES] += bytes;
-		dev->counters[FLUIDNPU_CNT_PREEMPTIONS]++;
+		dev->s.counters[FLUIDNPU_CNT_DRAM_WRITE_BYTES] += bytes;
+		dev->s.counters[FLUIDNPU_CNT_PREEMPTIONS]++;
 		cycles += dram_cycles(dev, bytes);
 		q->job.evicted = true;
 	}
 	if (job->evicted) {
 		uint64_t bytes = (uint64_t)job->resident_bytes * job->num_live;
 
-		dev->counters[FLUIDNPU_CNT_DRAM_READ_BYTES] += bytes;
+		dev->s.counters[FLUIDNPU_CNT_DRAM_READ_BYTES] += bytes;
 		cycles += dram_cycles(dev, bytes);
 		job->evicted = false;
 	}
@@ -288,7 +288,7 @@ static uint64_t switch_state(struct fnpu_dev *dev, unsigned int queue)
 
 static void fill_work(struct fnpu_dev *dev, const struct fnpu_job *job)
 {
-	struct fnpu_work *w = &dev->work;
+	struct fnpu_work *w = &dev->s.work;
 
 	w->as_id = job->sqe.as_id;
 	w->program_iova = job->sqe.program_iova;
@@ -304,16 +304,16 @@ static void fill_work(struct fnpu_dev *dev, const struct fnpu_job *job)
 
 static bool start_group(struct fnpu_dev *dev, unsigned int queue)
 {
-	struct fnpu_job *job = &dev->queues[queue].job;
+	struct fnpu_job *job = &dev->s.queues[queue].job;
 	struct fnpu_fault fault = { 0 };
 
 	if (!load_group(dev, job, &fault) || !price_group(dev, job, &fault)) {
 		end_job(dev, queue, &fault);
 		return false;
 	}
-	dev->group_end = dev->time + switch_state(dev, queue) + dev->group_cost.cycles;
+	dev->s.group_end = dev->s.time + switch_state(dev, queue) + dev->s.group_cost.cycles;
 	job->started = true;
-	dev->running = queue;
+	dev->s.running = queue;
 	fill_work(dev, job);
 	if (dev->config.functional) {
 		dev->worker_busy = true;
@@ -331,8 +331,8 @@ static int pick_queue(const struct fnpu_dev *dev)
 	int best = -1;
 
 	for (unsigned int i = 0; i < dev->config.geometry.num_queues; i++) {
-		const struct fnpu_queue *q = &dev->queues[i];
-		const struct fnpu_queue *b = &dev->queues[best < 0 ? 0 : best];
+		const struct fnpu_queue *q = &dev->s.queues[i];
+		const struct fnpu_queue *b = &dev->s.queues[best < 0 ? 0 : best];
 
 		if (!q->enabled || q->halted || q->aborted || (!q->has_job && q->head == q->tail))
 			continue;
@@ -346,12 +346,12 @@ static int pick_queue(const struct fnpu_dev *dev)
 /* Reports aborted jobs as far as there is room that no running group may need. */
 static void end_aborted(struct fnpu_dev *dev)
 {
-	const unsigned int kept = dev->running < 0 ? 0 : dev->config.geometry.max_batch + 1;
+	const unsigned int kept = dev->s.running < 0 ? 0 : dev->config.geometry.max_batch + 1;
 
 	for (unsigned int i = 0; i < dev->config.geometry.num_queues; i++) {
-		struct fnpu_queue *q = &dev->queues[i];
+		struct fnpu_queue *q = &dev->s.queues[i];
 
-		if (!q->aborted || fnpu_cq_room(&dev->cq) <= kept)
+		if (!q->aborted || fnpu_cq_room(&dev->s.cq) <= kept)
 			continue;
 		q->aborted = false;
 		end_job(dev, i, &(struct fnpu_fault){ .status = FLUIDNPU_ERR_ABORTED });
@@ -362,13 +362,13 @@ static void end_aborted(struct fnpu_dev *dev)
 void fnpu_engine_schedule(struct fnpu_dev *dev)
 {
 	end_aborted(dev);
-	while (dev->enabled && !dev->fatal && dev->running < 0 &&
-	       fnpu_cq_room(&dev->cq) > dev->config.geometry.max_batch) {
+	while (dev->s.enabled && !dev->s.fatal && dev->s.running < 0 &&
+	       fnpu_cq_room(&dev->s.cq) > dev->config.geometry.max_batch) {
 		int queue = pick_queue(dev);
 
 		if (queue < 0)
 			break;
-		if (dev->queues[queue].has_job || fetch_job(dev, queue))
+		if (dev->s.queues[queue].has_job || fetch_job(dev, queue))
 			start_group(dev, queue);
 	}
 	fnpu_cq_interrupt(dev);
@@ -377,8 +377,8 @@ void fnpu_engine_schedule(struct fnpu_dev *dev)
 static void count_group(struct fnpu_dev *dev, const struct fnpu_job *job, uint64_t cycles)
 {
 	const struct fluidnpu_hw_geometry *g = &dev->config.geometry;
-	const struct fnpu_cost *c = &dev->group_cost;
-	uint64_t *cnt = dev->counters;
+	const struct fnpu_cost *c = &dev->s.group_cost;
+	uint64_t *cnt = dev->s.counters;
 
 	cnt[FLUIDNPU_CNT_BUSY_CYCLES] += cycles;
 	cnt[FLUIDNPU_CNT_STALL_CYCLES] += c->stall_cycles;
@@ -388,7 +388,7 @@ static void count_group(struct fnpu_dev *dev, const struct fnpu_job *job, uint64
 	cnt[FLUIDNPU_CNT_DRAM_WRITE_BYTES] += c->act_write_bytes;
 	cnt[FLUIDNPU_CNT_WEIGHT_BYTES] += c->weight_bytes;
 	cnt[FLUIDNPU_CNT_WEIGHT_USED_BYTES] += c->weight_used_bytes;
-	cnt[FLUIDNPU_CNT_LAYERS] += dev->work.num_layers;
+	cnt[FLUIDNPU_CNT_LAYERS] += dev->s.work.num_layers;
 	cnt[FLUIDNPU_CNT_BATCH + job->num_live - 1] += cycles;
 }
 
@@ -410,14 +410,14 @@ static bool leaves(const struct fluidnpu_hw_layer *head, const struct fnpu_head_
 static void take_exits(struct fnpu_dev *dev, unsigned int queue,
 		       const struct fluidnpu_hw_layer *head, bool last)
 {
-	struct fnpu_job *job = &dev->queues[queue].job;
+	struct fnpu_job *job = &dev->s.queues[queue].job;
 	const bool stay = job->sqe.flags & FLUIDNPU_SQE_NO_EXIT;
 	const unsigned int batch = job->num_live;
 	unsigned int w = 0;
 
 	for (unsigned int i = 0; i < job->sqe.num_samples; i++) {
 		struct fnpu_sample *s = &job->samples[i];
-		const struct fnpu_head_result *r = &dev->work.heads[w];
+		const struct fnpu_head_result *r = &dev->s.work.heads[w];
 		bool out;
 
 		if (!s->live)
@@ -436,7 +436,7 @@ static void take_exits(struct fnpu_dev *dev, unsigned int queue,
 
 		fnpu_cq_post(dev, &(struct fluidnpu_hw_cqe){
 			.cookie = job->sqe.cookie,
-			.time = dev->time,
+			.time = dev->s.time,
 			.queued = job->queued_time,
 			.started = job->started_time,
 			.type = out ? FLUIDNPU_CQE_EXIT : FLUIDNPU_CQE_HEAD,
@@ -448,10 +448,10 @@ static void take_exits(struct fnpu_dev *dev, unsigned int queue,
 			.confidence = fnpu_float_bits(r->confidence),
 			.entropy = fnpu_float_bits(r->entropy),
 			.margin = fnpu_float_bits(r->margin),
-			.layer = job->next_layer + dev->work.num_layers - 1,
+			.layer = job->next_layer + dev->s.work.num_layers - 1,
 		});
 		if (out) {
-			dev->counters[FLUIDNPU_CNT_EXITS + head->exit_index]++;
+			dev->s.counters[FLUIDNPU_CNT_EXITS + head->exit_index]++;
 			s->live = false;
 			job->num_live--;
 		}
@@ -461,21 +461,21 @@ static void take_exits(struct fnpu_dev *dev, unsigned int queue,
 /* The running group's time has come: its results take effect. */
 static void finish_group(struct fnpu_dev *dev)
 {
-	const unsigned int queue = dev->running;
-	struct fnpu_queue *q = &dev->queues[queue];
+	const unsigned int queue = dev->s.running;
+	struct fnpu_queue *q = &dev->s.queues[queue];
 	struct fnpu_job *job = &q->job;
-	const struct fluidnpu_hw_layer *tail = &dev->work.layers[dev->work.num_layers - 1];
-	uint64_t live_bytes = dev->work.layers[0].live_bytes;
-	uint32_t end = job->next_layer + dev->work.num_layers;
+	const struct fluidnpu_hw_layer *tail = &dev->s.work.layers[dev->s.work.num_layers - 1];
+	uint64_t live_bytes = dev->s.work.layers[0].live_bytes;
+	uint32_t end = job->next_layer + dev->s.work.num_layers;
 
 	fnpu_engine_quiesce(dev);
-	dev->running = -1;
-	dev->group_end = FNPU_NEVER;
-	if (dev->work.fault.status) {
-		end_job(dev, queue, &dev->work.fault);
+	dev->s.running = -1;
+	dev->s.group_end = FNPU_NEVER;
+	if (dev->s.work.fault.status) {
+		end_job(dev, queue, &dev->s.work.fault);
 		return;
 	}
-	count_group(dev, job, dev->group_cost.cycles);
+	count_group(dev, job, dev->s.group_cost.cycles);
 	job->resident_bytes = live_bytes * job->num_live <= dev->config.geometry.act_sram_bytes ?
 			      live_bytes : 0;
 	if (tail->op == FLUIDNPU_LAYER_EXIT)
@@ -485,10 +485,10 @@ static void finish_group(struct fnpu_dev *dev)
 		end_job(dev, queue, &(struct fnpu_fault){ 0 });
 }
 
-/* Does what is due at dev->time. */
+/* Does what is due at dev->s.time. */
 void fnpu_engine_advance(struct fnpu_dev *dev)
 {
-	if (dev->running >= 0 && dev->group_end <= dev->time)
+	if (dev->s.running >= 0 && dev->s.group_end <= dev->s.time)
 		finish_group(dev);
 	fnpu_engine_schedule(dev);
 }
@@ -499,7 +499,7 @@ void fnpu_engine_advance(struct fnpu_dev *dev)
  */
 void fnpu_engine_abort(struct fnpu_dev *dev, unsigned int queue)
 {
-	struct fnpu_queue *q = &dev->queues[queue];
+	struct fnpu_queue *q = &dev->s.queues[queue];
 
 	if (!q->enabled || q->aborted || (!q->has_job && q->head == q->tail))
 		return;
@@ -517,11 +517,11 @@ void fnpu_engine_abort(struct fnpu_dev *dev, unsigned int queue)
 /* Forgets the queue's job without a completion. */
 void fnpu_engine_drop(struct fnpu_dev *dev, unsigned int queue)
 {
-	if (dev->running == (int)queue) {
+	if (dev->s.running == (int)queue) {
 		fnpu_engine_quiesce(dev);
-		dev->running = -1;
-		dev->group_end = FNPU_NEVER;
+		dev->s.running = -1;
+		dev->s.group_end = FNPU_NEVER;
 	}
-	dev->queues[queue].has_job = false;
-	dev->queues[queue].aborted = false;
+	dev->s.queues[queue].has_job = false;
+	dev->s.queues[queue].aborted = false;
 }

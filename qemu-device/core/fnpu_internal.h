@@ -75,7 +75,7 @@ struct fnpu_queue {
 	uint32_t entries;
 	uint32_t head;		/* next to fetch */
 	uint32_t tail;
-	uint64_t *queued_time;	/* per ring entry: when its doorbell came */
+	uint64_t queued_time[FLUIDNPU_MAX_RING_ENTRIES];	/* when the doorbell came */
 	bool has_job;
 	bool aborted;		/* @job's completion waits for room */
 	struct fnpu_job job;
@@ -94,32 +94,51 @@ struct fnpu_cq {
 	uint64_t irq_deadline;
 };
 
-struct fnpu_dev {
-	struct fnpu_config config;
-	const struct fnpu_host_ops *ops;
-	void *host;
-
-	uint64_t time;			/* last device time seen, cycles */
+/**
+ * struct fnpu_state - all that a guest can see or will see: what a snapshot holds
+ *
+ * Plain numbers without pointers, so that one copy saves it. The worker has @work in its
+ * hands while it runs; everything else is the host thread's.
+ *
+ * @time: last device time seen, cycles
+ * @latched_hi: upper half of the 64-bit register whose lower half was read last
+ * @running: queue whose group runs, -1: idle
+ * @group_end: when that group ends
+ * @group_cost: what it costs
+ */
+struct fnpu_state {
+	uint64_t time;
 	uint32_t latched_hi;
 	bool enabled;
 	bool fatal;
-
 	uint32_t as_select, as_root_lo, as_root_hi;
 	struct fnpu_as as[FLUIDNPU_MAX_AS];
-	struct fnpu_tlb_entry tlb[FNPU_TLB_ENTRIES];
-
 	struct fnpu_queue queues[FLUIDNPU_MAX_QUEUES];
 	struct fnpu_cq cq;
 	uint64_t counters[FLUIDNPU_CNT_NUM];
 
-	/* the group that runs */
-	int running;			/* queue, -1: idle */
-	bool worker_busy;
-	bool late;			/* its time has come, the worker has not finished */
+	int running;
 	uint64_t group_end;
 	struct fnpu_cost group_cost;
 	struct fnpu_work work;
+};
 
+/**
+ * struct fnpu_dev - the state, and what the host has for it
+ * @worker_busy: between work_start() and work_wait()
+ * @late: the running group's time has come, the worker has not finished
+ * @tlb, @scratch: used by whoever may touch the MMU (see above)
+ */
+struct fnpu_dev {
+	struct fnpu_state s;
+
+	struct fnpu_config config;
+	struct fnpu_faults faults;
+	const struct fnpu_host_ops *ops;
+	void *host;
+	bool worker_busy;
+	bool late;
+	struct fnpu_tlb_entry tlb[FNPU_TLB_ENTRIES];
 	struct fnpu_scratch scratch;
 	const struct fnpu_gemm_kernels *gemm;
 };
@@ -127,7 +146,9 @@ struct fnpu_dev {
 /* dev.c */
 void fnpu_dev_fatal(struct fnpu_dev *dev);
 
-/* mmu.c */
+/* mmu.c: bus memory, and through it a job's */
+bool fnpu_dma_read(struct fnpu_dev *dev, uint64_t addr, void *buf, size_t bytes);
+bool fnpu_dma_write(struct fnpu_dev *dev, uint64_t addr, const void *buf, size_t bytes);
 void fnpu_tlb_flush(struct fnpu_dev *dev, unsigned int as);
 bool fnpu_vm_read(struct fnpu_dev *dev, unsigned int as, uint64_t iova, void *buf, size_t bytes,
 		  struct fnpu_fault *fault);
@@ -135,7 +156,7 @@ bool fnpu_vm_write(struct fnpu_dev *dev, unsigned int as, uint64_t iova, const v
 		   size_t bytes, struct fnpu_fault *fault);
 
 /* queue.c */
-void fnpu_queue_reset(struct fnpu_queue *q);
+void fnpu_interrupt(struct fnpu_dev *dev, unsigned int vector);
 bool fnpu_queue_enable(struct fnpu_dev *dev, unsigned int index);
 void fnpu_queue_doorbell(struct fnpu_dev *dev, unsigned int index, uint32_t tail);
 bool fnpu_queue_peek(struct fnpu_dev *dev, unsigned int index, struct fluidnpu_hw_sqe *sqe);

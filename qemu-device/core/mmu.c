@@ -11,6 +11,17 @@
 
 #include "fnpu_internal.h"
 
+/* The one way to bus memory. Any thread. */
+bool fnpu_dma_read(struct fnpu_dev *dev, uint64_t addr, void *buf, size_t bytes)
+{
+	return dev->ops->dma_read(dev->host, addr, buf, bytes);
+}
+
+bool fnpu_dma_write(struct fnpu_dev *dev, uint64_t addr, const void *buf, size_t bytes)
+{
+	return dev->ops->dma_write(dev->host, addr, buf, bytes);
+}
+
 void fnpu_tlb_flush(struct fnpu_dev *dev, unsigned int as)
 {
 	for (unsigned int i = 0; i < FNPU_TLB_ENTRIES; i++)
@@ -21,14 +32,14 @@ void fnpu_tlb_flush(struct fnpu_dev *dev, unsigned int as)
 static bool walk(struct fnpu_dev *dev, unsigned int as, uint64_t iova, uint64_t *leaf,
 		 struct fnpu_fault *fault)
 {
-	uint64_t table = dev->as[as].root & FLUIDNPU_PTE_ADDR;
+	uint64_t table = dev->s.as[as].root & FLUIDNPU_PTE_ADDR;
 
 	for (int level = FLUIDNPU_PT_LEVELS - 1; level >= 0; level--) {
 		unsigned int shift = FLUIDNPU_PAGE_SHIFT + level * FLUIDNPU_PT_BITS;
 		uint64_t index = iova >> shift & (FLUIDNPU_PT_ENTRIES - 1);
 		uint64_t pte;
 
-		if (!dev->ops->dma_read(dev->host, table + index * sizeof(pte), &pte, sizeof(pte))) {
+		if (!fnpu_dma_read(dev, table + index * sizeof(pte), &pte, sizeof(pte))) {
 			fault->status = FLUIDNPU_ERR_DMA;
 			return false;
 		}
@@ -48,7 +59,7 @@ static bool translate(struct fnpu_dev *dev, unsigned int as, uint64_t iova, bool
 	struct fnpu_tlb_entry *e = &dev->tlb[(vpn ^ as * 37) % FNPU_TLB_ENTRIES];
 
 	*fault = (struct fnpu_fault){ FLUIDNPU_ERR_MMU_FAULT, write, iova };
-	if (as >= dev->config.geometry.num_as || !dev->as[as].enabled ||
+	if (as >= dev->config.geometry.num_as || !dev->s.as[as].enabled ||
 	    iova >> FLUIDNPU_VA_BITS)
 		return false;
 	if (e->tag != tag) {
@@ -81,9 +92,9 @@ static bool access_vm(struct fnpu_dev *dev, unsigned int as, uint64_t iova, uint
 		if (!translate(dev, as, iova, from, &addr, fault))
 			return false;
 		if (from)
-			ok = dev->ops->dma_write(dev->host, addr, from, chunk);
+			ok = fnpu_dma_write(dev, addr, from, chunk);
 		else
-			ok = dev->ops->dma_read(dev->host, addr, to, chunk);
+			ok = fnpu_dma_read(dev, addr, to, chunk);
 		if (!ok) {
 			*fault = (struct fnpu_fault){ FLUIDNPU_ERR_DMA, from, iova };
 			return false;

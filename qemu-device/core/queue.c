@@ -5,8 +5,7 @@
  * entries from old. A full completion ring holds the engine back
  * (fnpu_cq_room()), so no completion is ever dropped.
  */
-#include <stdlib.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "fnpu_internal.h"
 
@@ -15,22 +14,17 @@ static bool ring_size_ok(uint32_t entries)
 	return entries >= 2 && entries <= FLUIDNPU_MAX_RING_ENTRIES && !(entries & (entries - 1));
 }
 
-/* Back to power-on state. */
-void fnpu_queue_reset(struct fnpu_queue *q)
+/* The one way to raise an interrupt. */
+void fnpu_interrupt(struct fnpu_dev *dev, unsigned int vector)
 {
-	free(q->queued_time);
-	memset(q, 0, sizeof(*q));
+	dev->ops->interrupt(dev->host, vector);
 }
 
 bool fnpu_queue_enable(struct fnpu_dev *dev, unsigned int index)
 {
-	struct fnpu_queue *q = &dev->queues[index];
+	struct fnpu_queue *q = &dev->s.queues[index];
 
 	if (!ring_size_ok(q->entries_reg))
-		return false;
-	free(q->queued_time);
-	q->queued_time = calloc(q->entries_reg, sizeof(*q->queued_time));
-	if (!q->queued_time)
 		return false;
 	q->base = (uint64_t)q->base_hi << 32 | q->base_lo;
 	q->entries = q->entries_reg;
@@ -43,7 +37,7 @@ bool fnpu_queue_enable(struct fnpu_dev *dev, unsigned int index)
 
 void fnpu_queue_doorbell(struct fnpu_dev *dev, unsigned int index, uint32_t tail)
 {
-	struct fnpu_queue *q = &dev->queues[index];
+	struct fnpu_queue *q = &dev->s.queues[index];
 
 	if (!q->enabled)
 		return;
@@ -52,15 +46,15 @@ void fnpu_queue_doorbell(struct fnpu_dev *dev, unsigned int index, uint32_t tail
 		return;
 	}
 	for (; q->tail != tail; q->tail = (q->tail + 1) % q->entries)
-		q->queued_time[q->tail] = dev->time;
+		q->queued_time[q->tail] = dev->s.time;
 }
 
 /* Reads the entry at the head; the caller moves the head when it has taken it. */
 bool fnpu_queue_peek(struct fnpu_dev *dev, unsigned int index, struct fluidnpu_hw_sqe *sqe)
 {
-	const struct fnpu_queue *q = &dev->queues[index];
+	const struct fnpu_queue *q = &dev->s.queues[index];
 
-	if (!dev->ops->dma_read(dev->host, q->base + (uint64_t)q->head * sizeof(*sqe), sqe,
+	if (!fnpu_dma_read(dev, q->base + (uint64_t)q->head * sizeof(*sqe), sqe,
 				sizeof(*sqe))) {
 		fnpu_dev_fatal(dev);
 		return false;
@@ -70,7 +64,7 @@ bool fnpu_queue_peek(struct fnpu_dev *dev, unsigned int index, struct fluidnpu_h
 
 bool fnpu_cq_enable(struct fnpu_dev *dev, uint32_t entries)
 {
-	struct fnpu_cq *cq = &dev->cq;
+	struct fnpu_cq *cq = &dev->s.cq;
 
 	/* Must hold all completions that one group can cause, or nothing would ever start. */
 	if (!ring_size_ok(entries) || entries < 2 * (FLUIDNPU_MAX_BATCH + 1))
@@ -98,13 +92,13 @@ unsigned int fnpu_cq_room(const struct fnpu_cq *cq)
  */
 void fnpu_cq_post(struct fnpu_dev *dev, struct fluidnpu_hw_cqe *cqe)
 {
-	struct fnpu_cq *cq = &dev->cq;
+	struct fnpu_cq *cq = &dev->s.cq;
 	uint64_t addr = cq->base + (uint64_t)cq->tail * sizeof(*cqe);
 	const size_t body = offsetof(struct fluidnpu_hw_cqe, phase);
 
 	cqe->phase = cq->phase;
-	if (!dev->ops->dma_write(dev->host, addr, cqe, body) ||
-	    !dev->ops->dma_write(dev->host, addr + body, &cqe->phase, sizeof(cqe->phase))) {
+	if (!fnpu_dma_write(dev, addr, cqe, body) ||
+	    !fnpu_dma_write(dev, addr + body, &cqe->phase, sizeof(cqe->phase))) {
 		fnpu_dev_fatal(dev);
 		return;
 	}
@@ -112,21 +106,21 @@ void fnpu_cq_post(struct fnpu_dev *dev, struct fluidnpu_hw_cqe *cqe)
 	if (!cq->tail)
 		cq->phase ^= 1;
 	if (!cq->pending++ && cq->coalesce_cycles)
-		cq->irq_deadline = dev->time + cq->coalesce_cycles;
+		cq->irq_deadline = dev->s.time + cq->coalesce_cycles;
 }
 
 static void raise_cq(struct fnpu_dev *dev)
 {
-	dev->cq.pending = 0;
-	dev->cq.irq_deadline = FNPU_NEVER;
-	dev->counters[FLUIDNPU_CNT_INTERRUPTS]++;
-	dev->ops->interrupt(dev->host, FLUIDNPU_VECTOR_CQ);
+	dev->s.cq.pending = 0;
+	dev->s.cq.irq_deadline = FNPU_NEVER;
+	dev->s.counters[FLUIDNPU_CNT_INTERRUPTS]++;
+	fnpu_interrupt(dev, FLUIDNPU_VECTOR_CQ);
 }
 
 /* After posting: one interrupt for all of it, unless coalescing says to wait for more. */
 void fnpu_cq_interrupt(struct fnpu_dev *dev)
 {
-	struct fnpu_cq *cq = &dev->cq;
+	struct fnpu_cq *cq = &dev->s.cq;
 
 	if (!cq->pending)
 		return;
@@ -137,6 +131,6 @@ void fnpu_cq_interrupt(struct fnpu_dev *dev)
 /* The coalescing time has passed? */
 void fnpu_cq_advance(struct fnpu_dev *dev)
 {
-	if (dev->cq.irq_deadline <= dev->time)
+	if (dev->s.cq.irq_deadline <= dev->s.time)
 		raise_cq(dev);
 }

@@ -78,7 +78,7 @@ static void interrupt(void *host, unsigned int vector)
 
 	assert(vector < FLUIDNPU_NUM_VECTORS);
 	tb->interrupts[vector]++;
-	tb->interrupt_time = tb->dev->time;
+	tb->interrupt_time = tb->dev->s.time;
 }
 
 static void work_start(void *host)
