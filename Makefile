@@ -44,6 +44,7 @@ vm_tests := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/test_*.c))
 examples := $(patsubst userspace/examples/%.c,$(OUT)/examples/%,$(wildcard userspace/examples/*.c))
 vm_helpers := $(filter-out $(vm_tests:%=tests/vm/%.c),$(wildcard tests/vm/*.c))
 models := $(patsubst tools/models/%.onnx,$(OUT)/models/%.fnpu,$(wildcard tools/models/*.onnx))
+networks := $(patsubst %,$(OUT)/networks/%.fnpu,resnet50 mobilenetv2 squeezenet)
 
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
@@ -192,6 +193,15 @@ $(eval $(call tool,npustat))
 $(OUT)/models/%.fnpu: tools/models/%.onnx $(OUT)/bin/npucc
 	$(call msg,NPUCC,$@)
 	@mkdir -p $(@D)
+	$(Q)$(OUT)/bin/npucc $< -o $@
+
+# Large networks with random weights, for measurements and tests.
+$(OUT)/networks/%.onnx: $(wildcard tools/networks/*.py)
+	$(call msg,PYTHON,$@)
+	@mkdir -p $(@D)
+	$(Q)/usr/bin/python3 -B tools/networks/generate.py $* -o $@ > /dev/null
+$(OUT)/networks/%.fnpu: $(OUT)/networks/%.onnx $(OUT)/bin/npucc
+	$(call msg,NPUCC,$@)
 	$(Q)$(OUT)/bin/npucc $< -o $@
 
 # --- tests -------------------------------------------------------------------------

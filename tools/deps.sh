@@ -29,7 +29,8 @@ BUILD=(
 )
 
 LINT=(clang clang-format cppcheck sparse shellcheck git)
-TRAIN=(python3-torch python3-onnx python3-numpy)
+NETWORKS=(python3-onnx python3-numpy)
+TRAIN=(python3-torch "${NETWORKS[@]}")
 
 wanted=()
 for group in "$@"; do
@@ -37,7 +38,7 @@ for group in "$@"; do
 	build) wanted+=("${BUILD[@]}") ;;
 	run) wanted+=("${RUN[@]}") ;;
 	test)
-		wanted+=("${BUILD[@]}" g++)
+		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" g++)
 		# Any node will do, from wherever it came.
 		command -v node >/dev/null || wanted+=(nodejs)
 		command -v npm >/dev/null || wanted+=(npm)
