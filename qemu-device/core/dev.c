@@ -75,6 +75,7 @@ const char *fnpu_config_check(const struct fnpu_config *config)
 struct fnpu_dev *fnpu_dev_new(const struct fnpu_config *config,
 			      const struct fnpu_host_ops *ops, void *host)
 {
+	struct fnpu_faults none;
 	struct fnpu_dev *dev;
 
 	if (fnpu_config_check(config))
@@ -85,8 +86,9 @@ struct fnpu_dev *fnpu_dev_new(const struct fnpu_config *config,
 	dev->config = *config;
 	dev->ops = ops;
 	dev->host = host;
-	dev->faults = (struct fnpu_faults){ .hang_layer = FNPU_NO_LAYER, .dram_percent = 100 };
 	dev->gemm = fnpu_gemm_select();
+	fnpu_faults_default(&none);
+	fnpu_dev_set_faults(dev, &none);
 	fnpu_dev_reset(dev);
 	return dev;
 }

@@ -204,6 +204,7 @@ static bool load_group(struct fnpu_dev *dev, struct fnpu_job *job, struct fnpu_f
 		if (!fnpu_vm_read(dev, job->sqe.as_id, job->sqe.program_iova + p->layers_off +
 				  (uint64_t)l * sizeof(*layer), layer, sizeof(*layer), fault))
 			return false;
+		fnpu_fault_corrupt(dev, layer);
 		if (n && !(layer->flags & FLUIDNPU_LAYER_FUSED))
 			break;
 		/* a group starts at a boundary, and a head is the last of its group */
@@ -236,20 +237,20 @@ static bool price_group(struct fnpu_dev *dev, struct fnpu_job *job, struct fnpu_
 	if (!fnpu_vm_read(dev, job->sqe.as_id, iova, row, p->max_batch * sizeof(row[0]), fault))
 		return false;
 	memset(&dev->s.group_cost, 0, sizeof(dev->s.group_cost));
-	w->num_passes = fnpu_split_batch(&dev->config.geometry, row, job->num_live, w->passes);
+	w->num_passes = fnpu_split_batch(&dev->pricing, row, job->num_live, w->passes);
 	if (!w->num_passes) {
 		*fault = (struct fnpu_fault){ .status = FLUIDNPU_ERR_POLICY };
 		return false;
 	}
 	for (unsigned int i = 0; i < w->num_passes; i++)
-		fnpu_cost_pass(&dev->config.geometry, w->layers, w->num_layers, &w->passes[i],
+		fnpu_cost_pass(&dev->pricing, w->layers, w->num_layers, &w->passes[i],
 			       &dev->s.group_cost);
 	return true;
 }
 
 static uint64_t dram_cycles(const struct fnpu_dev *dev, uint64_t bytes)
 {
-	const uint64_t rate = dev->config.geometry.dram_bytes_per_kcycle;
+	const uint64_t rate = dev->pricing.dram_bytes_per_kcycle;
 
 	return (bytes * 1024 + rate - 1) / rate;
 }
@@ -312,6 +313,8 @@ static bool start_group(struct fnpu_dev *dev, unsigned int queue)
 		return false;
 	}
 	dev->s.group_end = dev->s.time + switch_state(dev, queue) + dev->s.group_cost.cycles;
+	if (fnpu_fault_hangs(dev, job->next_layer, dev->s.work.num_layers))
+		dev->s.group_end = FNPU_NEVER;
 	job->started = true;
 	dev->s.running = queue;
 	fill_work(dev, job);

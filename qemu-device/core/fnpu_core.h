@@ -115,7 +115,16 @@ struct fnpu_faults {
 
 #define FNPU_NO_LAYER UINT32_MAX
 
-/** fnpu_dev_set_faults() - from now on; they survive a reset. Waits for the worker. */
+/** fnpu_faults_default() - none */
+void fnpu_faults_default(struct fnpu_faults *faults);
+
+/** fnpu_faults_check() - NULL, or a sentence that names what is wrong with @faults */
+const char *fnpu_faults_check(const struct fnpu_faults *faults);
+
+/**
+ * fnpu_dev_set_faults() - from now on; they survive a reset. Waits for the worker.
+ * @faults: pass fnpu_faults_check()
+ */
 void fnpu_dev_set_faults(struct fnpu_dev *dev, const struct fnpu_faults *faults);
 
 /** fnpu_dev_faults() - what is left of them */

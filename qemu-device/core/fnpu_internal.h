@@ -11,6 +11,7 @@
  *	gemm.c, gemm_avx2.c	int8 matrix kernels
  *	vector.c	add, pooling, concatenation, exit heads
  *	cost.c		the time model
+ *	faults.c	faults on purpose
  *
  * Two threads touch a device: the host's (under its lock) and, between
  * work_start() and work_wait(), the worker. The worker uses struct fnpu_work, the
@@ -125,6 +126,7 @@ struct fnpu_state {
 
 /**
  * struct fnpu_dev - the state, and what the host has for it
+ * @pricing: what the time model computes with: the geometry, its DRAM as slow as @faults say
  * @worker_busy: between work_start() and work_wait()
  * @late: the running group's time has come, the worker has not finished
  * @tlb, @scratch: used by whoever may touch the MMU (see above)
@@ -134,6 +136,7 @@ struct fnpu_dev {
 
 	struct fnpu_config config;
 	struct fnpu_faults faults;
+	struct fluidnpu_hw_geometry pricing;
 	const struct fnpu_host_ops *ops;
 	void *host;
 	bool worker_busy;
@@ -165,6 +168,11 @@ unsigned int fnpu_cq_room(const struct fnpu_cq *cq);
 void fnpu_cq_post(struct fnpu_dev *dev, struct fluidnpu_hw_cqe *cqe);
 void fnpu_cq_interrupt(struct fnpu_dev *dev);
 void fnpu_cq_advance(struct fnpu_dev *dev);
+
+/* faults.c */
+bool fnpu_fault_strikes(uint32_t *count);
+void fnpu_fault_corrupt(struct fnpu_dev *dev, struct fluidnpu_hw_layer *layer);
+bool fnpu_fault_hangs(const struct fnpu_dev *dev, uint32_t first, uint32_t count);
 
 /* engine.c */
 void fnpu_engine_quiesce(struct fnpu_dev *dev);

@@ -14,12 +14,14 @@
 /* The one way to bus memory. Any thread. */
 bool fnpu_dma_read(struct fnpu_dev *dev, uint64_t addr, void *buf, size_t bytes)
 {
-	return dev->ops->dma_read(dev->host, addr, buf, bytes);
+	return !fnpu_fault_strikes(&dev->faults.dma_errors) &&
+	       dev->ops->dma_read(dev->host, addr, buf, bytes);
 }
 
 bool fnpu_dma_write(struct fnpu_dev *dev, uint64_t addr, const void *buf, size_t bytes)
 {
-	return dev->ops->dma_write(dev->host, addr, buf, bytes);
+	return !fnpu_fault_strikes(&dev->faults.dma_errors) &&
+	       dev->ops->dma_write(dev->host, addr, buf, bytes);
 }
 
 void fnpu_tlb_flush(struct fnpu_dev *dev, unsigned int as)

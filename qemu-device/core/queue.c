@@ -17,7 +17,8 @@ static bool ring_size_ok(uint32_t entries)
 /* The one way to raise an interrupt. */
 void fnpu_interrupt(struct fnpu_dev *dev, unsigned int vector)
 {
-	dev->ops->interrupt(dev->host, vector);
+	if (!fnpu_fault_strikes(&dev->faults.lose_interrupts))
+		dev->ops->interrupt(dev->host, vector);
 }
 
 bool fnpu_queue_enable(struct fnpu_dev *dev, unsigned int index)
