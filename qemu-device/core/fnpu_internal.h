@@ -12,6 +12,7 @@
  *	vector.c	add, pooling, concatenation, exit heads
  *	cost.c		the time model
  *	faults.c	faults on purpose
+ *	state.c		snapshots
  *
  * Two threads touch a device: the host's (under its lock) and, between
  * work_start() and work_wait(), the worker. The worker uses struct fnpu_work, the
@@ -159,6 +160,7 @@ bool fnpu_vm_write(struct fnpu_dev *dev, unsigned int as, uint64_t iova, const v
 		   size_t bytes, struct fnpu_fault *fault);
 
 /* queue.c */
+bool fnpu_ring_size_ok(uint32_t entries);
 void fnpu_interrupt(struct fnpu_dev *dev, unsigned int vector);
 bool fnpu_queue_enable(struct fnpu_dev *dev, unsigned int index);
 void fnpu_queue_doorbell(struct fnpu_dev *dev, unsigned int index, uint32_t tail);
@@ -169,11 +171,6 @@ void fnpu_cq_post(struct fnpu_dev *dev, struct fluidnpu_hw_cqe *cqe);
 void fnpu_cq_interrupt(struct fnpu_dev *dev);
 void fnpu_cq_advance(struct fnpu_dev *dev);
 
-/* faults.c */
-bool fnpu_fault_strikes(uint32_t *count);
-void fnpu_fault_corrupt(struct fnpu_dev *dev, struct fluidnpu_hw_layer *layer);
-bool fnpu_fault_hangs(const struct fnpu_dev *dev, uint32_t first, uint32_t count);
-
 /* engine.c */
 void fnpu_engine_quiesce(struct fnpu_dev *dev);
 bool fnpu_engine_held_up(struct fnpu_dev *dev);
@@ -181,5 +178,10 @@ void fnpu_engine_schedule(struct fnpu_dev *dev);
 void fnpu_engine_advance(struct fnpu_dev *dev);
 void fnpu_engine_abort(struct fnpu_dev *dev, unsigned int queue);
 void fnpu_engine_drop(struct fnpu_dev *dev, unsigned int queue);
+
+/* faults.c */
+bool fnpu_fault_strikes(uint32_t *count);
+void fnpu_fault_corrupt(struct fnpu_dev *dev, struct fluidnpu_hw_layer *layer);
+bool fnpu_fault_hangs(const struct fnpu_dev *dev, uint32_t first, uint32_t count);
 
 #endif /* FNPU_INTERNAL_H */

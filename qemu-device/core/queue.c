@@ -9,7 +9,7 @@
 
 #include "fnpu_internal.h"
 
-static bool ring_size_ok(uint32_t entries)
+bool fnpu_ring_size_ok(uint32_t entries)
 {
 	return entries >= 2 && entries <= FLUIDNPU_MAX_RING_ENTRIES && !(entries & (entries - 1));
 }
@@ -25,7 +25,7 @@ bool fnpu_queue_enable(struct fnpu_dev *dev, unsigned int index)
 {
 	struct fnpu_queue *q = &dev->s.queues[index];
 
-	if (!ring_size_ok(q->entries_reg))
+	if (!fnpu_ring_size_ok(q->entries_reg))
 		return false;
 	q->base = (uint64_t)q->base_hi << 32 | q->base_lo;
 	q->entries = q->entries_reg;
@@ -68,7 +68,7 @@ bool fnpu_cq_enable(struct fnpu_dev *dev, uint32_t entries)
 	struct fnpu_cq *cq = &dev->s.cq;
 
 	/* Must hold all completions that one group can cause, or nothing would ever start. */
-	if (!ring_size_ok(entries) || entries < 2 * (FLUIDNPU_MAX_BATCH + 1))
+	if (!fnpu_ring_size_ok(entries) || entries < 2 * (FLUIDNPU_MAX_BATCH + 1))
 		return false;
 	cq->base = (uint64_t)cq->base_hi << 32 | cq->base_lo;
 	cq->entries = entries;
