@@ -66,6 +66,26 @@ refuses "truncated ONNX" 1 "short.onnx" "$npucc" "$w/short.onnx" -o "$w/x.fnpu"
 refuses "missing ONNX" 1 "nowhere.onnx" "$npucc" "$w/nowhere.onnx" -o "$w/x.fnpu"
 refuses "unwritable output" 1 "nowhere" "$npucc" "$onnx" -o "$w/nowhere/x.fnpu"
 check "nothing was written" test ! -e "$w/x.fnpu"
+check "reports of all forms" "$npucc" "$onnx" --report --json "$w/r.json" --roofline "$w/r.svg"
+refuses "unknown form of report" 2 "neither text nor json" "$npucc" "$onnx" --report=xml
+refuses "report: unwritable JSON" 1 "nowhere/r.json" "$npucc" "$onnx" --json "$w/nowhere/r.json"
+refuses "report: disk full, JSON" 1 "/dev/full.*[Nn]o space" "$npucc" "$onnx" --json /dev/full
+refuses "report: disk full, roofline" 1 "/dev/full.*[Nn]o space" "$npucc" "$onnx" --roofline /dev/full
+refuses "report: disk full, standard output" 1 "[Nn]o space" bash -c '"$@" >/dev/full' -- \
+	"$npucc" "$onnx" --report
+refuses "report over the program" 2 "y.fnpu would be overwritten" "$npucc" "$onnx" -o "$w/y.fnpu" \
+	--json "$w/../work/y.fnpu"
+refuses "both reports the same" 2 "r.json would be overwritten" "$npucc" "$onnx" --json "$w/r.json" \
+	--roofline "$w/r.json"
+cp "$onnx" "$w/model.onnx"
+refuses "report over the model" 2 "model.onnx would be overwritten" "$npucc" "$w/model.onnx" \
+	--roofline "$w/model.onnx"
+check "the model is still there" cmp "$onnx" "$w/model.onnx"
+refuses "accuracy budget of the user that is none" 2 "no number from 0 to 100" "$npucc" "$onnx" \
+	-o "$w/y.fnpu" --accuracy-budget much
+refuses "accuracy budget and thresholds" 2 "both" "$npucc" "$onnx" -o "$w/y.fnpu" \
+	--accuracy-budget 1 --thresholds 0.5,0.5
+check "nothing was written by them" test ! -e "$w/y.fnpu"
 
 # --- the input
 npy "$w/shape.npy" "(2, 3, 32, 32)" 6144

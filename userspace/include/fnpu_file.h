@@ -34,6 +34,7 @@ enum fnpu_file_section_type {
 	/*
 	 * JSON text, no terminator:
 	 * { "name": "fmnist-resnet3", "producer": "npucc 1.0.0",
+	 *   "accuracy_budget": 0.5 (if the thresholds were chosen by one),
 	 *   "input": { "name", "shape": [C, H, W], "scale", "zero_point",
 	 *              "byte_scale", "byte_offset" },
 	 *   "exits": [ { "name", "classes", "scale", "zero_point", "logits_off",

@@ -81,29 +81,62 @@ static void add_exits(cJSON *meta, const struct npucc_network *net)
 	}
 }
 
-/* Metadata fluidnpu.labels: names separated by commas. */
+/* Names separated by commas. Returns their number. */
+static unsigned int split_labels(struct npucc_arena *arena, cJSON *labels, const char *text)
+{
+	unsigned int num = 0;
+
+	for (;;) {
+		size_t len = strcspn(text, ",");
+
+		cJSON_AddItemToArray(labels,
+				     cJSON_CreateString(npucc_printf(arena, "%.*s", (int)len, text)));
+		num++;
+		if (!text[len])
+			return num;
+		text += len + 1;
+	}
+}
+
+/* A JSON array of names. Returns their number, 0 when it is something else. */
+static unsigned int copy_labels(cJSON *labels, const char *text)
+{
+	cJSON *names = cJSON_ParseWithOpts(text, NULL, true);
+	const cJSON *name;
+	unsigned int num = 0;
+
+	cJSON_ArrayForEach(name, names) {
+		if (!cJSON_IsString(name)) {
+			num = 0;
+			break;
+		}
+		cJSON_AddItemToArray(labels, cJSON_CreateString(name->valuestring));
+		num++;
+	}
+	cJSON_Delete(names);
+	return num;
+}
+
+/*
+ * Metadata fluidnpu.labels: names separated by commas or, where a name has a comma, a JSON
+ * array of strings.
+ */
 static bool add_labels(struct npucc_arena *arena, cJSON *meta, const struct npucc_network *net,
 		       const struct npucc_graph *graph, struct npucc_error *error)
 {
 	const char *text = npucc_metadata(graph, "fluidnpu.labels");
 	cJSON *labels = cJSON_AddArrayToObject(meta, "labels");
-	unsigned int num = 0, i;
+	unsigned int num, i;
 
 	if (!text)
 		return true;
-	for (;; num++) {
-		size_t len = strcspn(text, ",");
-
-		cJSON_AddItemToArray(labels,
-				     cJSON_CreateString(npucc_printf(arena, "%.*s", (int)len, text)));
-		if (!text[len])
-			break;
-		text += len + 1;
-	}
+	num = *text == '[' ? copy_labels(labels, text) : split_labels(arena, labels, text);
+	if (!num)
+		return npucc_fail(error, "metadata fluidnpu.labels starts with '[', but is no JSON array of strings");
 	for (i = 0; i < net->num_exits; i++)
-		if (net->exits[i].logits->c != num + 1)
+		if (net->exits[i].logits->c != num)
 			return npucc_fail(error, "metadata fluidnpu.labels has %u names, exit '%s' has %u classes",
-					  num + 1, net->exits[i].name, net->exits[i].logits->c);
+					  num, net->exits[i].name, net->exits[i].logits->c);
 	return true;
 }
 
@@ -122,15 +155,15 @@ static void add_layers(cJSON *meta, const struct npucc_network *net)
 	}
 }
 
-static void add_geometry(cJSON *meta, struct fnpu_config *config)
+void npucc_add_geometry(cJSON *to, const struct fnpu_config *config)
 {
-	cJSON *geometry = cJSON_AddObjectToObject(meta, "geometry");
+	cJSON *geometry = cJSON_AddObjectToObject(to, "geometry");
+	struct fluidnpu_hw_geometry g = config->geometry;
 	const struct fnpu_geometry_field *f;
 
 	for (f = fnpu_geometry_fields; f->name; f++)
-		cJSON_AddNumberToObject(geometry, f->name,
-					*fnpu_geometry_value(&config->geometry, f));
-	cJSON_AddNumberToObject(meta, "clock_hz", config->clock_hz);
+		cJSON_AddNumberToObject(geometry, f->name, *fnpu_geometry_value(&g, f));
+	cJSON_AddNumberToObject(to, "clock_hz", config->clock_hz);
 }
 
 bool npucc_meta(struct npucc_arena *arena, struct npucc_program *program,
@@ -142,6 +175,8 @@ bool npucc_meta(struct npucc_arena *arena, struct npucc_program *program,
 
 	cJSON_AddStringToObject(meta, "name", program->name);
 	cJSON_AddStringToObject(meta, "producer", npucc_printf(arena, "npucc %s", fnpu_version()));
+	if (program->accuracy_budget)
+		cJSON_AddNumberToObject(meta, "accuracy_budget", *program->accuracy_budget);
 	ok = add_input(meta, program, graph, error);
 	if (ok) {
 		add_exits(meta, program->net);
@@ -149,7 +184,7 @@ bool npucc_meta(struct npucc_arena *arena, struct npucc_program *program,
 	}
 	if (ok) {
 		add_layers(meta, program->net);
-		add_geometry(meta, &program->config);
+		npucc_add_geometry(meta, &program->config);
 		text = cJSON_PrintUnformatted(meta);
 		ok = text || npucc_fail(error, "out of memory");
 	}

@@ -7,16 +7,16 @@
  *	encode.c	layer descriptors and the program image
  *	control.c	control block and cost table
  *	meta.c		the JSON that describes the model to applications
- *	report.c	the table that describes it to people
+ *	report.h	what it costs, for people and programs
  */
 #ifndef NPUCC_PROGRAM_H
 #define NPUCC_PROGRAM_H
 
-#include <stdio.h>
-
 #include "fnpu_core.h"
 #include "graph.h"
 #include "network.h"
+
+struct cJSON;
 
 #define NPUCC_ALIGN_BYTES	64u	/* of tensors in the state and tables in the program */
 
@@ -24,17 +24,22 @@
  * struct npucc_options - what the user chooses
  * @name: of the model; NULL: the graph's
  * @config: NPU to compile for
- * @num_thresholds: 0: the model's own (metadata fluidnpu.exit.thresholds)
+ * @accuracy_budget: percentage points that exiting early may cost, one of those that
+ *	the model has thresholds for (metadata fluidnpu.exit.budgets); NULL: not asked for
+ * @num_thresholds: 0: the model's own, for @accuracy_budget or, without one, by default
+ *	(metadata fluidnpu.exit.thresholds)
  */
 struct npucc_options {
 	const char *name;
 	struct fnpu_config config;
+	const double *accuracy_budget;
 	unsigned int num_thresholds;
 	float thresholds[FLUIDNPU_MAX_EXITS];
 };
 
 /**
  * struct npucc_program - a compiled model
+ * @accuracy_budget: that its thresholds were chosen by, or NULL
  * @control: [net->num_layers][max_batch], zero in the rows of fused layers
  * @cost: T(layer, b) in cycles, likewise
  * @image: struct fluidnpu_hw_program and all it refers to
@@ -45,6 +50,7 @@ struct npucc_program {
 	const char *name;
 	struct npucc_network *net;
 	struct fnpu_config config;
+	const double *accuracy_budget;
 	unsigned int max_batch;
 	struct fluidnpu_hw_policy *control;
 	uint32_t *cost;
@@ -66,9 +72,6 @@ struct npucc_program *npucc_compile(struct npucc_arena *arena, const void *onnx,
 
 /** npucc_save() - write @program as the .fnpu file @path */
 bool npucc_save(const struct npucc_program *program, const char *path, struct npucc_error *error);
-
-/** npucc_report() - print what @program consists of and what it costs */
-void npucc_report(const struct npucc_program *program, FILE *out);
 
 /* The steps of npucc_compile(), in this order. */
 
@@ -115,9 +118,15 @@ bool npucc_meta(struct npucc_arena *arena, struct npucc_program *program,
 /** npucc_geometry_set() - apply "tile_rows=64,clock_hz=1000000000" to @config and check the result */
 bool npucc_geometry_set(struct fnpu_config *config, const char *text, struct npucc_error *error);
 
+/** npucc_add_geometry() - the NPU as JSON: "geometry" and "clock_hz" of the object @to */
+void npucc_add_geometry(struct cJSON *to, const struct fnpu_config *config);
+
 /** npucc_parse_floats() - "a,b,c" to at most FLUIDNPU_MAX_EXITS finite numbers */
 bool npucc_parse_floats(const char *text, float *values, unsigned int *count,
 			const char *what, struct npucc_error *error);
+
+/** npucc_parse_budget() - an accuracy budget, 0..100 percentage points; false: it is none */
+bool npucc_parse_budget(const char *text, double *budget);
 
 const char *npucc_op_name(unsigned int op);
 const char *npucc_criterion_name(enum fluidnpu_exit_criterion criterion);
