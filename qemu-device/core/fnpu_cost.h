@@ -53,9 +53,19 @@ bool fnpu_policy_valid(const struct fluidnpu_hw_geometry *g,
  * under policy @p, added to @sum
  *
  * With b_p = min(B_P, n) and b_r = ceil(n / b_p) (what a policy has to spare is not used):
- * compute = n_R * n_C * n_P * b_p * T_R/k with n_R = ceil(b_r * R / (T_R/k)),
- * n_P = ceil(P / (k * T_P)), n_C = ceil(C / (T_C/k)) per convolution group;
- * cycles = max(compute, vector, DRAM) + layer overhead.
+ *
+ *	n_R = ceil(b_r * R / (T_R/k))   n_P = ceil(P / (k * T_P))   n_C = ceil(C / (T_C/k))
+ *	compute = n_R * n_C * n_P * b_p * T_R/k		row tiles are padded
+ *	weights = P * C bytes, once if they fit the weight SRAM, otherwise for each row tile
+ *	activations = inputs and outputs, unless the n samples' live state stays in the SRAM
+ *	cycles = max(compute, vector, (weights + activations) / DRAM rate) + layer overhead
+ *
+ * A grouped convolution has n_C column tiles for each group. A depthwise one has a PE for each
+ * channel: C is all channels, P the window of one, which seldom fills even one PE, so
+ * that chaining them gains nothing.
+ *
+ * Samples of a batch that are not in this pass do not count against its activation SRAM. So
+ * a pass costs the same in every batch, and T(b) <= T(i) + T(b - i) holds.
  */
 void fnpu_cost_pass(const struct fluidnpu_hw_geometry *g,
 		    const struct fluidnpu_hw_layer *layers, unsigned int count,

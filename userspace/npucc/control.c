@@ -9,8 +9,9 @@
  *	T(b) = min over n <= b of cost(n) + T(b - n)
  *	cost(n) = min over k and b_p of fnpu_cost_pass(n, ceil(n / b_p), b_p, k)
  *
- * cost(n) is searched exhaustively. T is subadditive by construction: any split
- * of b is one of the paths that the minimum was taken over.
+ * cost(n) is searched exhaustively: a larger B_R than ceil(n / b_p) would not be used, and
+ * neither would a B_P above n. T is subadditive by construction: any split of b is one of the
+ * paths that the minimum was taken over.
  */
 #include <inttypes.h>
 #include <string.h>
