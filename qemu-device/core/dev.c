@@ -9,8 +9,9 @@
 #include "gemm.h"
 
 #define GEOMETRY_END (FLUIDNPU_REG_GEOMETRY + sizeof(struct fluidnpu_hw_geometry))
-#define COUNTERS_END (FLUIDNPU_REG_COUNTERS + FLUIDNPU_CNT_NUM * 8)
+#define COUNTERS_BYTES (FLUIDNPU_CNT_NUM * 8)
 #define QUEUE_STRIDE (FLUIDNPU_REG_QUEUE(1) - FLUIDNPU_REG_QUEUE(0))
+#define QUEUE_COUNTERS_STRIDE (FLUIDNPU_REG_QUEUE_COUNTERS(1) - FLUIDNPU_REG_QUEUE_COUNTERS(0))
 
 void fnpu_config_default(struct fnpu_config *config)
 {
@@ -118,7 +119,7 @@ void fnpu_dev_reset(struct fnpu_dev *dev)
 {
 	const uint64_t time = dev->s.time;
 
-	fnpu_engine_quiesce(dev);
+	fnpu_engine_stop(dev);
 	memset(dev->tlb, 0, sizeof(dev->tlb));
 	memset(&dev->s, 0, sizeof(dev->s));
 	dev->s.time = time; /* the clock runs on */
@@ -134,6 +135,18 @@ void fnpu_dev_fatal(struct fnpu_dev *dev)
 		return;
 	dev->s.fatal = true;
 	fnpu_interrupt(dev, FLUIDNPU_VECTOR_ERROR);
+}
+
+/* Adds @n to what a queue has caused, and to the sum of all; neither wraps. */
+void fnpu_count(struct fnpu_dev *dev, unsigned int queue, unsigned int counter, uint64_t n)
+{
+	uint64_t *own = &dev->s.queues[queue].counters[counter];
+	uint64_t *sum = &dev->s.counters[counter];
+
+	if (__builtin_add_overflow(*own, n, own))
+		*own = UINT64_MAX;
+	if (__builtin_add_overflow(*sum, n, sum))
+		*sum = UINT64_MAX;
 }
 
 static uint32_t read_64(struct fnpu_dev *dev, uint64_t value, uint32_t offset)
@@ -159,7 +172,7 @@ static uint32_t queue_read(const struct fnpu_dev *dev, unsigned int index, uint3
 		return q->priority;
 	case FLUIDNPU_QREG_STATUS:
 		return (q->enabled ? FLUIDNPU_QSTATUS_ENABLED : 0) |
-		       (q->has_job ? FLUIDNPU_QSTATUS_RUNNING : 0) |
+		       (q->num_batches ? FLUIDNPU_QSTATUS_RUNNING : 0) |
 		       (q->halted ? FLUIDNPU_QSTATUS_HALTED : 0);
 	case FLUIDNPU_QREG_HEAD:
 		return q->head;
@@ -168,8 +181,16 @@ static uint32_t queue_read(const struct fnpu_dev *dev, unsigned int index, uint3
 	}
 }
 
+/* @offset: in a block of counters; what is behind the last one reads as 0 */
+static uint32_t counter_read(struct fnpu_dev *dev, const uint64_t *counters, uint32_t offset)
+{
+	return offset < COUNTERS_BYTES ? read_64(dev, counters[offset / 8], offset) : 0;
+}
+
 uint32_t fnpu_dev_read(struct fnpu_dev *dev, uint32_t offset, uint64_t now)
 {
+	const uint32_t queues = dev->config.geometry.num_queues;
+
 	fnpu_dev_advance(dev, now);
 
 	if (offset >= FLUIDNPU_REG_GEOMETRY && offset < GEOMETRY_END) {
@@ -179,10 +200,15 @@ uint32_t fnpu_dev_read(struct fnpu_dev *dev, uint32_t offset, uint64_t now)
 		       ((offset - FLUIDNPU_REG_GEOMETRY) & ~3u), sizeof(word));
 		return word;
 	}
-	if (offset >= FLUIDNPU_REG_COUNTERS && offset < COUNTERS_END)
-		return read_64(dev, dev->s.counters[(offset - FLUIDNPU_REG_COUNTERS) / 8], offset);
-	if (offset >= FLUIDNPU_REG_QUEUE(0) &&
-	    offset < FLUIDNPU_REG_QUEUE(dev->config.geometry.num_queues))
+	if (offset >= FLUIDNPU_REG_COUNTERS && offset < FLUIDNPU_REG_QUEUE_COUNTERS(0))
+		return counter_read(dev, dev->s.counters, offset - FLUIDNPU_REG_COUNTERS);
+	if (offset >= FLUIDNPU_REG_QUEUE_COUNTERS(0) &&
+	    offset < FLUIDNPU_REG_QUEUE_COUNTERS(queues)) {
+		offset -= FLUIDNPU_REG_QUEUE_COUNTERS(0);
+		return counter_read(dev, dev->s.queues[offset / QUEUE_COUNTERS_STRIDE].counters,
+				    offset % QUEUE_COUNTERS_STRIDE);
+	}
+	if (offset >= FLUIDNPU_REG_QUEUE(0) && offset < FLUIDNPU_REG_QUEUE(queues))
 		return queue_read(dev, (offset - FLUIDNPU_REG_QUEUE(0)) / QUEUE_STRIDE,
 				  (offset - FLUIDNPU_REG_QUEUE(0)) % QUEUE_STRIDE);
 
@@ -357,20 +383,39 @@ uint64_t fnpu_dev_deadline(const struct fnpu_dev *dev)
 	return dev->late ? FNPU_NEVER : next_event(dev);
 }
 
+/* Time passes, in which queues without work are idle, and the NPU is if all are. */
+static void move_clock(struct fnpu_dev *dev, uint64_t to)
+{
+	const uint64_t cycles = to - dev->s.time;
+	bool idle = true;
+
+	for (unsigned int i = 0; i < dev->config.geometry.num_queues; i++) {
+		struct fnpu_queue *q = &dev->s.queues[i];
+
+		if (q->enabled && (q->num_batches || q->ending || q->head != q->tail))
+			idle = false;
+		else
+			q->counters[FLUIDNPU_CNT_IDLE_CYCLES] += cycles;
+	}
+	if (idle)
+		dev->s.counters[FLUIDNPU_CNT_IDLE_CYCLES] += cycles;
+	dev->s.time = to;
+}
+
 void fnpu_dev_advance(struct fnpu_dev *dev, uint64_t now)
 {
 	uint64_t event;
 
 	while ((event = next_event(dev)) <= now) {
 		if (event > dev->s.time)
-			dev->s.time = event;
+			move_clock(dev, event);
 		fnpu_cq_advance(dev);
 		if (fnpu_engine_held_up(dev))
 			return;
 		fnpu_engine_advance(dev);
 	}
 	if (now > dev->s.time)
-		dev->s.time = now;
+		move_clock(dev, now);
 }
 
 void fnpu_dev_work(struct fnpu_dev *dev)

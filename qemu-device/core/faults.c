@@ -9,9 +9,9 @@
  *
  *	dma_errors		an access to bus memory fails (mmu.c)
  *	lose_interrupts		an interrupt is counted, but not raised (queue.c)
- *	corrupt_descriptors	a layer descriptor arrives with every bit wrong (engine.c)
- *	hang_layer		a group's modelled end is never (engine.c)
- *	dram_percent		the time model computes with less bandwidth (engine.c)
+ *	corrupt_descriptors	a layer descriptor arrives with every bit wrong (group.c)
+ *	hang_layer		a group's modelled end is never (group.c)
+ *	dram_percent		the time model computes with less bandwidth (group.c)
  */
 #include "fnpu_internal.h"
 

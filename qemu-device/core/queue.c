@@ -21,6 +21,20 @@ void fnpu_interrupt(struct fnpu_dev *dev, unsigned int vector)
 		dev->ops->interrupt(dev->host, vector);
 }
 
+/* Where the queue is in the table of engine.c. */
+enum fnpu_queue_state fnpu_queue_state(const struct fnpu_queue *q)
+{
+	if (!q->enabled)
+		return FNPU_QUEUE_OFF;
+	if (q->ending)
+		return FNPU_QUEUE_ENDING;
+	if (q->halted)
+		return FNPU_QUEUE_HALTED;
+	if (q->num_batches)
+		return FNPU_QUEUE_ACTIVE;
+	return q->head == q->tail ? FNPU_QUEUE_EMPTY : FNPU_QUEUE_WAITING;
+}
+
 bool fnpu_queue_enable(struct fnpu_dev *dev, unsigned int index)
 {
 	struct fnpu_queue *q = &dev->s.queues[index];
@@ -50,7 +64,7 @@ void fnpu_queue_doorbell(struct fnpu_dev *dev, unsigned int index, uint32_t tail
 		q->queued_time[q->tail] = dev->s.time;
 }
 
-/* Reads the entry at the head; the caller moves the head when it has taken it. */
+/* Reads the entry at the head, which stays there. */
 bool fnpu_queue_peek(struct fnpu_dev *dev, unsigned int index, struct fluidnpu_hw_sqe *sqe)
 {
 	const struct fnpu_queue *q = &dev->s.queues[index];
@@ -63,11 +77,20 @@ bool fnpu_queue_peek(struct fnpu_dev *dev, unsigned int index, struct fluidnpu_h
 	return true;
 }
 
+/* Takes the entry at the head off the ring; returns when its doorbell came. */
+uint64_t fnpu_queue_pop(struct fnpu_queue *q)
+{
+	uint64_t queued_time = q->queued_time[q->head];
+
+	q->head = (q->head + 1) % q->entries;
+	return queued_time;
+}
+
 bool fnpu_cq_enable(struct fnpu_dev *dev, uint32_t entries)
 {
 	struct fnpu_cq *cq = &dev->s.cq;
 
-	/* Must hold all completions that one group can cause, or nothing would ever start. */
+	/* Must hold all that one step of the engine can cause, or nothing would ever start. */
 	if (!fnpu_ring_size_ok(entries) || entries < 2 * (FLUIDNPU_MAX_BATCH + 1))
 		return false;
 	cq->base = (uint64_t)cq->base_hi << 32 | cq->base_lo;

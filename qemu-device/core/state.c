@@ -80,47 +80,63 @@ static bool time_valid(const struct fnpu_state *s, uint64_t event)
 	return event == FNPU_NEVER || (event >= s->time && event < MAX_TIME);
 }
 
-static bool samples_valid(const struct fnpu_job *job)
+static bool batch_valid(const struct fnpu_queue *q, const struct fnpu_batch *b)
 {
-	unsigned int live = 0;
-
-	for (unsigned int i = 0; i < FLUIDNPU_MAX_BATCH; i++) {
-		if (!is_bool(&job->samples[i].live))
+	if (!is_bool(&b->on_chip) || b->next_layer >= q->program.num_layers || !b->num ||
+	    b->num > q->program.max_batch)
+		return false;
+	for (unsigned int i = 0; i < b->num; i++)
+		if (!is_bool(&b->members[i].evicted) || b->members[i].job >= FNPU_MAX_JOBS)
 			return false;
-		if (!job->samples[i].live)
-			continue;
-		if (i >= job->sqe.num_samples)
-			return false;
-		live++;
-	}
-	return live && live == job->num_live;
+	return true;
 }
 
-static bool job_valid(const struct fnpu_dev *dev, const struct fnpu_job *job)
+/* Each job in flight has as many samples in the batches as it says, and at least one. */
+static bool jobs_valid(const struct fnpu_queue *q)
+{
+	unsigned int live[FNPU_MAX_JOBS] = { 0 };
+
+	for (unsigned int i = 0; i < q->num_batches; i++)
+		for (unsigned int j = 0; j < q->batches[i].num; j++)
+			live[q->batches[i].members[j].job]++;
+	for (unsigned int i = 0; i < FNPU_MAX_JOBS; i++) {
+		if (!is_bool(&q->jobs[i].used))
+			return false;
+		/* aborted ones have left their batches */
+		if (!q->ending && (q->jobs[i].used != (live[i] > 0) ||
+				   (live[i] && live[i] != q->jobs[i].live)))
+			return false;
+	}
+	return true;
+}
+
+static bool in_flight_valid(const struct fnpu_dev *dev, const struct fnpu_queue *q)
 {
 	const struct fluidnpu_hw_geometry *g = &dev->config.geometry;
-	const struct fluidnpu_hw_program *p = &job->program;
+	const struct fluidnpu_hw_program *p = &q->program;
 
-	if (!is_bool(&job->evicted) || !is_bool(&job->started))
+	if (q->num_batches > g->stack_depth + 1 || (q->num_batches && !q->enabled) ||
+	    (q->ending && q->num_batches))
 		return false;
-	if (!p->num_layers || p->num_layers > FLUIDNPU_MAX_LAYERS ||
-	    job->next_layer >= p->num_layers || !p->max_batch || p->max_batch > g->max_batch ||
-	    p->num_exits > FLUIDNPU_MAX_EXITS)
+	if (q->num_batches &&
+	    (!p->num_layers || p->num_layers > FLUIDNPU_MAX_LAYERS || !p->max_batch ||
+	     p->max_batch > g->max_batch || p->num_exits > FLUIDNPU_MAX_EXITS ||
+	     q->as_id >= g->num_as))
 		return false;
-	return job->sqe.num_samples <= p->max_batch && job->sqe.as_id < g->num_as &&
-	       samples_valid(job);
+	for (unsigned int i = 0; i < q->num_batches; i++)
+		if (!batch_valid(q, &q->batches[i]))
+			return false;
+	return jobs_valid(q);
 }
 
 static bool queue_valid(const struct fnpu_dev *dev, const struct fnpu_queue *q)
 {
-	if (!is_bool(&q->enabled) || !is_bool(&q->halted) || !is_bool(&q->has_job) ||
-	    !is_bool(&q->aborted))
+	if (!is_bool(&q->enabled) || !is_bool(&q->halted) || !is_bool(&q->ending))
 		return false;
 	if (q->entries ? !fnpu_ring_size_ok(q->entries) || q->head >= q->entries ||
 			 q->tail >= q->entries : q->enabled)
 		return false;
-	/* of an aborted job only the cookie is used */
-	return !q->has_job || job_valid(dev, &q->job);
+	return in_flight_valid(dev, q);
 }
 
 static bool cq_valid(const struct fnpu_state *s)
@@ -138,22 +154,24 @@ static bool group_valid(const struct fnpu_dev *dev)
 {
 	const struct fnpu_state *s = &dev->s;
 	const struct fnpu_work *w = &s->work;
-	const struct fnpu_job *job;
+	const struct fnpu_queue *q;
+	const struct fnpu_batch *b;
 
-	if (!is_bool(&w->cancel) || !is_bool(&w->fault.write) || !time_valid(s, s->group_end))
+	if (!is_bool(&w->cancel) || !is_bool(&w->fault.write) || !time_valid(s, s->group_end) ||
+	    s->write_back_end >= MAX_TIME)
 		return false;
 	if (s->running < 0)
 		return s->running == -1 && s->group_end == FNPU_NEVER;
-	if (s->running >= (int)dev->config.geometry.num_queues ||
-	    !s->queues[s->running].has_job || !s->cq.entries)
+	if (s->running >= (int)dev->config.geometry.num_queues || !s->cq.entries ||
+	    !s->queues[s->running].num_batches)
 		return false;
-	job = &s->queues[s->running].job;
+	q = &s->queues[s->running];
+	b = &q->batches[q->num_batches - 1];
 	if (!w->num_layers || w->num_layers > FLUIDNPU_MAX_GROUP ||
-	    w->num_layers > job->program.num_layers - job->next_layer ||
-	    w->num_samples != job->num_live)
+	    w->num_layers > q->program.num_layers - b->next_layer || w->num_samples != b->num)
 		return false;
 	for (unsigned int i = 0; i < w->num_layers; i++)
-		if (!fnpu_layer_valid(&job->program, &w->layers[i]))
+		if (!fnpu_layer_valid(&q->program, &w->layers[i]))
 			return false;
 	return true;
 }

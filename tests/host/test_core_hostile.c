@@ -136,7 +136,7 @@ static void test_sqe_fields_out_of_range(void **state)
 {
 	struct bench *b = *state;
 
-	for (unsigned int op = 2; op < 256; op++)
+	for (unsigned int op = FLUIDNPU_OP_YIELD + 1; op < 256; op++)
 		TRY(FLUIDNPU_ERR_OPCODE, b->job.sqe.opcode, op);
 	for (unsigned int bit = 1; bit < 8; bit++)
 		TRY(FLUIDNPU_ERR_SQE, b->job.sqe.flags, 1 << bit);
