@@ -82,12 +82,20 @@ static void encode_output(const struct npucc_layer *l, struct fluidnpu_hw_layer 
 	d->clamp_max = (int8_t)l->clamp_max;
 }
 
+/* Does it make a difference for the layer that ONNX has uint8 here? */
+static bool is_unsigned(const struct npucc_layer *l)
+{
+	return (l->op == FLUIDNPU_LAYER_ADD || l->op == FLUIDNPU_LAYER_AVGPOOL) &&
+	       l->out->is_unsigned;
+}
+
 static void encode_layer(const struct npucc_network *net, const struct npucc_layer *l,
 			 struct fluidnpu_hw_layer *d, struct layout *layout)
 {
 	d->op = (uint8_t)l->op;
 	d->flags = (uint8_t)((l->fused ? FLUIDNPU_LAYER_FUSED : 0) |
-			     (l->count_pad ? FLUIDNPU_LAYER_POOL_COUNT_PAD : 0));
+			     (l->count_pad ? FLUIDNPU_LAYER_POOL_COUNT_PAD : 0) |
+			     (is_unsigned(l) ? FLUIDNPU_LAYER_UNSIGNED : 0));
 	d->live_bytes = l->live_bytes;
 	d->in_off = tensor_offset(l->in[0]);
 	d->in_h = (uint16_t)l->in[0]->h;
@@ -120,6 +128,7 @@ static void encode_layer(const struct npucc_network *net, const struct npucc_lay
 	case FLUIDNPU_LAYER_MAXPOOL:
 		encode_window(l, d);
 		d->scale_in = float_bits(l->scale_in[0]);
+		d->scale_in2 = float_bits(l->scale_in[1]);
 		break;
 	case FLUIDNPU_LAYER_CONCAT:
 		d->out_channel = (uint16_t)l->out_channel;

@@ -165,6 +165,13 @@ static bool connect_node(struct builder *b, struct npucc_node *node)
 	return true;
 }
 
+/* What com.microsoft adds to ONNX's operators has other names, so a node's name is enough. */
+static bool is_known_domain(const char *domain)
+{
+	return !domain || !domain[0] || !strcmp(domain, "ai.onnx") ||
+	       !strcmp(domain, "com.microsoft");
+}
+
 static bool add_nodes(struct builder *b)
 {
 	size_t i;
@@ -175,9 +182,8 @@ static bool add_nodes(struct builder *b)
 
 		node->proto = b->proto->node[i];
 		name_node(b, node, i);
-		if (node->proto->domain && node->proto->domain[0] &&
-		    strcmp(node->proto->domain, "ai.onnx"))
-			return npucc_fail_node(b->error, node, "operators of domain '%s' are not supported, only ONNX's own",
+		if (!is_known_domain(node->proto->domain))
+			return npucc_fail_node(b->error, node, "operators of domain '%s' are not supported, only ONNX's own and ONNX Runtime's (com.microsoft)",
 					       node->proto->domain);
 		if (!strcmp(node->op, "Constant")) {
 			if (!add_constant_node(b, node))

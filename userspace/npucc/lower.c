@@ -8,24 +8,40 @@
 
 #include "lower.h"
 
+/* Everything that npucc compiles. */
 static const struct {
 	const char *op;
 	npucc_lower_fn *lower;
 } operators[] = {
 	{ "Add", npucc_lower_add },
 	{ "AveragePool", npucc_lower_average_pool },
+	{ "Cast", npucc_lower_cast },
 	{ "Clip", npucc_lower_clip },
+	{ "Concat", npucc_lower_concat },
 	{ "Conv", npucc_lower_conv },
 	{ "DequantizeLinear", npucc_lower_dequantize },
 	{ "Flatten", npucc_lower_flatten },
+	{ "Gather", npucc_lower_gather },
 	{ "Gemm", npucc_lower_gemm },
 	{ "GlobalAveragePool", npucc_lower_global_average_pool },
+	{ "GlobalMaxPool", npucc_lower_global_max_pool },
 	{ "Identity", npucc_lower_identity },
 	{ "MatMul", npucc_lower_matmul },
 	{ "MaxPool", npucc_lower_max_pool },
+	{ "QGemm", npucc_lower_qgemm },
+	{ "QLinearAdd", npucc_lower_qlinear_add },
+	{ "QLinearAveragePool", npucc_lower_qlinear_average_pool },
+	{ "QLinearConcat", npucc_lower_qlinear_concat },
+	{ "QLinearConv", npucc_lower_qlinear_conv },
+	{ "QLinearGlobalAveragePool", npucc_lower_qlinear_global_average_pool },
+	{ "QLinearMatMul", npucc_lower_qlinear_matmul },
 	{ "QuantizeLinear", npucc_lower_quantize },
+	{ "ReduceMean", npucc_lower_reduce_mean },
 	{ "Relu", npucc_lower_relu },
 	{ "Reshape", npucc_lower_reshape },
+	{ "Shape", npucc_lower_shape },
+	{ "Squeeze", npucc_lower_squeeze },
+	{ "Unsqueeze", npucc_lower_unsqueeze },
 };
 
 #define NUM_OPERATORS (sizeof(operators) / sizeof(operators[0]))
@@ -58,7 +74,7 @@ struct npucc_operand *npucc_operand_real(struct npucc_lowering *l, const struct 
 
 	if (v->operand && v->operand->kind == OPERAND_REAL)
 		return v->operand;
-	if (!v->operand || v->operand->kind == OPERAND_REAL_CONST)
+	if (npucc_is_constant(v) || !v->operand)
 		reason = "is a constant; an activation is supported here";
 	else if (v->operand->kind == OPERAND_CODES)
 		reason = "holds quantized codes; put a DequantizeLinear before it";
@@ -68,6 +84,18 @@ struct npucc_operand *npucc_operand_real(struct npucc_lowering *l, const struct 
 		reason = "is a float result that is not quantized; put QuantizeLinear and DequantizeLinear between";
 	npucc_fail_node(l->error, node, "input '%s' %s", v->name, reason);
 	return NULL;
+}
+
+bool npucc_is_codes(const struct npucc_node *node, unsigned int index)
+{
+	const struct npucc_value *v = node->inputs[index];
+
+	return v->operand && v->operand->kind == OPERAND_CODES;
+}
+
+bool npucc_is_constant(const struct npucc_value *v)
+{
+	return v->constant || (v->operand && v->operand->kind == OPERAND_REAL_CONST);
 }
 
 struct npucc_operand *npucc_operand_pending(struct npucc_lowering *l,
@@ -93,6 +121,23 @@ struct npucc_operand *npucc_set_operand(struct npucc_lowering *l, const struct n
 	o->kind = kind;
 	node->outputs[0]->operand = o;
 	return o;
+}
+
+struct npucc_const *npucc_fold(struct npucc_lowering *l, const struct npucc_node *node, int type,
+			       unsigned int rank, const int64_t *dims)
+{
+	struct npucc_const *c = npucc_alloc(l->arena, 1, sizeof(*c));
+	unsigned int i;
+
+	c->type = type;
+	c->rank = rank;
+	c->count = 1;
+	for (i = 0; i < rank; i++) {
+		c->dims[i] = dims[i];
+		c->count *= (size_t)dims[i];
+	}
+	node->outputs[0]->constant = c;
+	return c;
 }
 
 static struct npucc_layer *add_layer(struct npucc_lowering *l)
@@ -147,6 +192,33 @@ struct npucc_layer *npucc_new_layer(struct npucc_lowering *l, const struct npucc
 	return layer;
 }
 
+struct npucc_layer *npucc_add_writer(struct npucc_lowering *l, struct npucc_layer *last,
+				     struct npucc_tensor *in)
+{
+	struct npucc_layer *layer = add_layer(l);
+
+	if (!layer)
+		return NULL;
+	*layer = *last;
+	layer->in[0] = in;
+	layer->out_channel = last->out_channel + last->in[0]->c;
+	last->sibling = layer;
+	return layer;
+}
+
+static bool unknown_operator(struct npucc_lowering *l, const struct npucc_node *node)
+{
+	const char *list = operators[0].op;
+	size_t i;
+
+	if (!strcmp(node->op, "Softmax"))
+		return npucc_fail_node(l->error, node, "the exit head computes the softmax itself; make the logits the output");
+	for (i = 1; i < NUM_OPERATORS; i++)
+		list = npucc_printf(l->arena, "%s, %s", list, operators[i].op);
+	return npucc_fail_node(l->error, node, "this operator is not supported; supported are %s",
+			       list);
+}
+
 static bool lower_node(struct npucc_lowering *l, const struct npucc_node *node)
 {
 	size_t i;
@@ -154,9 +226,7 @@ static bool lower_node(struct npucc_lowering *l, const struct npucc_node *node)
 	for (i = 0; i < NUM_OPERATORS; i++)
 		if (!strcmp(node->op, operators[i].op))
 			return operators[i].lower(l, node);
-	if (!strcmp(node->op, "Softmax"))
-		return npucc_fail_node(l->error, node, "the exit head computes the softmax itself; make the logits the output");
-	return npucc_fail_node(l->error, node, "this operator is not supported; supported are Add, AveragePool, Clip, Conv, Flatten, Gemm, GlobalAveragePool, Identity, MatMul, MaxPool, Relu, Reshape between QuantizeLinear and DequantizeLinear");
+	return unknown_operator(l, node);
 }
 
 static bool lower_exit(struct npucc_lowering *l, const struct npucc_value *v)
@@ -166,8 +236,8 @@ static bool lower_exit(struct npucc_lowering *l, const struct npucc_value *v)
 	const struct npucc_operand *o = v->operand;
 	struct npucc_layer *layer;
 
-	if (!o || o->kind != OPERAND_REAL)
-		return npucc_fail_node(l->error, v->producer, "produces the output '%s', which must be a DequantizeLinear of int8 logits",
+	if (!o || (o->kind != OPERAND_REAL && o->kind != OPERAND_CODES))
+		return npucc_fail_node(l->error, v->producer, "produces the output '%s', which must be quantized logits or a DequantizeLinear of them",
 				       v->name);
 	if (!o->flat || o->tensor->h != 1 || o->tensor->w != 1)
 		return npucc_fail_node(l->error, v->producer, "output '%s' is %u channels of %u x %u, must be logits of shape [N, classes]",
@@ -183,12 +253,9 @@ static bool lower_exit(struct npucc_lowering *l, const struct npucc_value *v)
 	layer->num_inputs = 1;
 	layer->in[0] = o->tensor;
 	layer->scale_in[0] = o->tensor->scale;
-	layer->exit_index = net->num_exits;
 	e->name = v->name;
 	e->logits = o->tensor;
 	e->layer = layer;
-	e->logits_off = net->logits_bytes;
-	net->logits_bytes += o->tensor->c;
 	net->num_exits++;
 	return true;
 }
@@ -203,6 +270,7 @@ static bool lower_exits(struct npucc_lowering *l)
 	for (i = 0; i < l->graph->num_outputs; i++)
 		if (!lower_exit(l, l->graph->outputs[i]))
 			return false;
+	npucc_order_exits(l->arena, l->net);
 	return true;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pooling, and the window geometry that it shares with convolution.
+ * Pooling, and the window geometry that it shares with convolution. Pools exist as
+ * operators on numbers, on codes and in QLinear form.
  */
 #include <string.h>
 
@@ -109,33 +110,72 @@ bool npucc_read_window(struct npucc_lowering *l, const struct npucc_node *node,
 	return true;
 }
 
-static bool lower_pool(struct npucc_lowering *l, const struct npucc_node *node,
-		       enum fluidnpu_layer_op op, const char *const *known,
-		       struct npucc_layer **layer)
+/* A pooling of @x with the window that the attributes give. */
+static struct npucc_layer *lower_pool(struct npucc_lowering *l, const struct npucc_node *node,
+				      enum fluidnpu_layer_op op, const struct npucc_operand *x)
 {
 	struct npucc_window w = { 0 };
+	struct npucc_layer *layer;
 	unsigned int out_h, out_w;
-	struct npucc_operand *x;
 
-	if (!npucc_inputs(l, node, 1, 1) || !npucc_attrs_known(node, known, l->error))
-		return false;
-	x = npucc_operand_real(l, node, 0);
-	if (!x)
-		return false;
-	if (x->flat)
-		return npucc_fail_node(l->error, node, "its input has rank 2; only [N, C, H, W] is supported");
+	if (x->flat) {
+		npucc_fail_node(l->error, node, "its input has rank 2; only [N, C, H, W] is supported");
+		return NULL;
+	}
 	if (!npucc_read_window(l, node, x->tensor, &w, &out_h, &out_w))
-		return false;
-	if (w.dilation_h != 1 || w.dilation_w != 1)
-		return npucc_fail_node(l->error, node, "dilations are not supported for pooling");
+		return NULL;
+	if (w.dilation_h != 1 || w.dilation_w != 1) {
+		npucc_fail_node(l->error, node, "dilations are not supported for pooling");
+		return NULL;
+	}
 	if (w.pad_t >= w.kernel_h || w.pad_b >= w.kernel_h || w.pad_l >= w.kernel_w ||
-	    w.pad_r >= w.kernel_w)
-		return npucc_fail_node(l->error, node, "padding must be smaller than the kernel");
-	*layer = npucc_new_layer(l, node, op, x->tensor, out_h, out_w, x->tensor->c);
-	if (!*layer)
+	    w.pad_r >= w.kernel_w) {
+		npucc_fail_node(l->error, node, "padding must be smaller than the kernel");
+		return NULL;
+	}
+	layer = npucc_new_layer(l, node, op, x->tensor, out_h, out_w, x->tensor->c);
+	if (layer)
+		layer->window = w;
+	return layer;
+}
+
+/* A pooling of all of @x: one pixel remains. */
+static struct npucc_layer *lower_global_pool(struct npucc_lowering *l, const struct npucc_node *node,
+					     enum fluidnpu_layer_op op,
+					     const struct npucc_operand *x)
+{
+	struct npucc_layer *layer;
+
+	if (x->flat || x->tensor->h > UINT8_MAX || x->tensor->w > UINT8_MAX) {
+		npucc_fail_node(l->error, node, "pools %u x %u, supported is [N, C, H, W] up to %d x %d",
+				x->tensor->h, x->tensor->w, UINT8_MAX, UINT8_MAX);
+		return NULL;
+	}
+	layer = npucc_new_layer(l, node, op, x->tensor, 1, 1, x->tensor->c);
+	if (!layer)
+		return NULL;
+	layer->window.kernel_h = x->tensor->h;
+	layer->window.kernel_w = x->tensor->w;
+	return layer;
+}
+
+typedef struct npucc_layer *pool_fn(struct npucc_lowering *l, const struct npucc_node *node,
+				    enum fluidnpu_layer_op op, const struct npucc_operand *x);
+
+/* The largest code is that of the largest number, so codes may be pooled directly. */
+static bool lower_maximum(struct npucc_lowering *l, const struct npucc_node *node, pool_fn *pool)
+{
+	const bool codes = npucc_is_codes(node, 0);
+	const struct npucc_operand *x = codes ? node->inputs[0]->operand :
+						npucc_operand_real(l, node, 0);
+	struct npucc_quantization q;
+
+	if (!x || !pool(l, node, FLUIDNPU_LAYER_MAXPOOL, x))
 		return false;
-	(*layer)->window = w;
-	return true;
+	if (!codes)
+		return true;
+	q = npucc_quantization_of(x->tensor);
+	return npucc_complete(l, node, &q);
 }
 
 bool npucc_lower_max_pool(struct npucc_lowering *l, const struct npucc_node *node)
@@ -144,9 +184,39 @@ bool npucc_lower_max_pool(struct npucc_lowering *l, const struct npucc_node *nod
 		"auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order",
 		"strides", NULL
 	};
+
+	return npucc_inputs(l, node, 1, 1) && npucc_attrs_known(node, known, l->error) &&
+	       lower_maximum(l, node, lower_pool);
+}
+
+bool npucc_lower_global_max_pool(struct npucc_lowering *l, const struct npucc_node *node)
+{
+	static const char *const known[] = { NULL };
+
+	return npucc_inputs(l, node, 1, 1) && npucc_attrs_known(node, known, l->error) &&
+	       lower_maximum(l, node, lower_global_pool);
+}
+
+/*
+ * What ceil_mode and padding add to a window is not counted, or with count_include_pad all of
+ * the kernel is, even where it lies beyond the padding: so does QLinearAveragePool.
+ */
+static bool lower_average(struct npucc_lowering *l, const struct npucc_node *node,
+			  const struct npucc_operand *x)
+{
+	int64_t count_pad = 0, last = 0;
 	struct npucc_layer *layer;
 
-	return lower_pool(l, node, FLUIDNPU_LAYER_MAXPOOL, known, &layer);
+	if (!npucc_attr_int(node, "count_include_pad", &count_pad, l->error) ||
+	    !npucc_attr_int(node, "channels_last", &last, l->error))
+		return false;
+	if (last)
+		return npucc_fail_node(l->error, node, "channels_last is not supported, only [N, C, H, W]");
+	layer = lower_pool(l, node, FLUIDNPU_LAYER_AVGPOOL, x);
+	if (!layer)
+		return false;
+	layer->count_pad = count_pad != 0;
+	return true;
 }
 
 bool npucc_lower_average_pool(struct npucc_lowering *l, const struct npucc_node *node)
@@ -155,39 +225,79 @@ bool npucc_lower_average_pool(struct npucc_lowering *l, const struct npucc_node 
 		"auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads",
 		"strides", NULL
 	};
-	int64_t count_pad = 0, ceil_mode = 0;
-	struct npucc_layer *layer;
+	const struct npucc_operand *x;
 
-	if (!npucc_attr_int(node, "ceil_mode", &ceil_mode, l->error) ||
-	    !npucc_attr_int(node, "count_include_pad", &count_pad, l->error))
+	if (!npucc_inputs(l, node, 1, 1) || !npucc_attrs_known(node, known, l->error))
 		return false;
-	/* runtimes disagree on what the last window is divided by */
-	if (ceil_mode)
-		return npucc_fail_node(l->error, node, "ceil_mode is not supported for averages");
-	if (!lower_pool(l, node, FLUIDNPU_LAYER_AVGPOOL, known, &layer))
+	x = npucc_operand_real(l, node, 0);
+	return x && lower_average(l, node, x);
+}
+
+bool npucc_lower_qlinear_average_pool(struct npucc_lowering *l, const struct npucc_node *node)
+{
+	static const char *const known[] = {
+		"auto_pad", "ceil_mode", "channels_last", "count_include_pad", "kernel_shape",
+		"pads", "strides", NULL
+	};
+	const struct npucc_operand *x;
+
+	if (!npucc_inputs(l, node, 4, 5) || !npucc_attrs_known(node, known, l->error))
 		return false;
-	layer->count_pad = count_pad != 0;
-	return true;
+	x = npucc_operand_codes(l, node, 0);
+	return x && lower_average(l, node, x) && npucc_complete_qlinear(l, node, 3);
 }
 
 bool npucc_lower_global_average_pool(struct npucc_lowering *l, const struct npucc_node *node)
 {
 	static const char *const known[] = { NULL };
-	struct npucc_operand *x;
-	struct npucc_layer *layer;
+	const struct npucc_operand *x;
 
 	if (!npucc_inputs(l, node, 1, 1) || !npucc_attrs_known(node, known, l->error))
 		return false;
 	x = npucc_operand_real(l, node, 0);
-	if (!x)
+	return x && lower_global_pool(l, node, FLUIDNPU_LAYER_AVGPOOL, x);
+}
+
+bool npucc_lower_qlinear_global_average_pool(struct npucc_lowering *l,
+					     const struct npucc_node *node)
+{
+	static const char *const known[] = { "channels_last", NULL };
+	const struct npucc_operand *x;
+	int64_t last = 0;
+
+	if (!npucc_inputs(l, node, 4, 5) || !npucc_attrs_known(node, known, l->error) ||
+	    !npucc_attr_int(node, "channels_last", &last, l->error))
 		return false;
-	if (x->flat || x->tensor->h > UINT8_MAX || x->tensor->w > UINT8_MAX)
-		return npucc_fail_node(l->error, node, "averages %u x %u, supported is [N, C, H, W] up to %d x %d",
-				       x->tensor->h, x->tensor->w, UINT8_MAX, UINT8_MAX);
-	layer = npucc_new_layer(l, node, FLUIDNPU_LAYER_AVGPOOL, x->tensor, 1, 1, x->tensor->c);
-	if (!layer)
+	if (last)
+		return npucc_fail_node(l->error, node, "channels_last is not supported, only [N, C, H, W]");
+	x = npucc_operand_codes(l, node, 0);
+	return x && lower_global_pool(l, node, FLUIDNPU_LAYER_AVGPOOL, x) &&
+	       npucc_complete_qlinear(l, node, 3);
+}
+
+/* The mean over H and W is a global average. Its axes are an input since opset 18. */
+bool npucc_lower_reduce_mean(struct npucc_lowering *l, const struct npucc_node *node)
+{
+	static const char *const known[] = { "axes", "keepdims", "noop_with_empty_axes", NULL };
+	int64_t axes[2] = { 0 }, keep = 1;
+	const struct npucc_operand *x;
+	const struct npucc_const *c;
+	bool found;
+
+	if (!npucc_inputs(l, node, 1, 2) || !npucc_attrs_known(node, known, l->error) ||
+	    !npucc_attr_ints(node, "axes", axes, 2, &found, l->error) ||
+	    !npucc_attr_int(node, "keepdims", &keep, l->error))
 		return false;
-	layer->window.kernel_h = x->tensor->h;
-	layer->window.kernel_w = x->tensor->w;
+	c = node->num_inputs > 1 && node->inputs[1] ? node->inputs[1]->constant : NULL;
+	if (c && c->i64 && c->count == 2) {
+		axes[0] = c->i64[0];
+		axes[1] = c->i64[1];
+	}
+	if ((axes[0] != 2 && axes[0] != -2) || (axes[1] != 3 && axes[1] != -1))
+		return npucc_fail_node(l->error, node, "only the mean over axes 2 and 3, all pixels of a channel, is supported");
+	x = npucc_operand_real(l, node, 0);
+	if (!x || !lower_global_pool(l, node, FLUIDNPU_LAYER_AVGPOOL, x))
+		return false;
+	node->outputs[0]->operand->flat = !keep;
 	return true;
 }

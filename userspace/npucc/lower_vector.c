@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Add, the activations that fold into a clamp, and what only renames its input.
+ * Add, and the activations that fold into a clamp.
  */
 #include <math.h>
 #include <string.h>
@@ -23,32 +23,16 @@ static bool add_bias(struct npucc_lowering *l, const struct npucc_node *node, un
 	return npucc_attach_bias(l, node, o->layer, node->inputs[!matrix]);
 }
 
-static bool is_constant(const struct npucc_value *v)
-{
-	return v->constant || (v->operand && v->operand->kind == OPERAND_REAL_CONST);
-}
-
 static bool is_pending(const struct npucc_value *v)
 {
 	return v->operand && v->operand->kind == OPERAND_PENDING;
 }
 
-bool npucc_lower_add(struct npucc_lowering *l, const struct npucc_node *node)
+static bool add_operands(struct npucc_lowering *l, const struct npucc_node *node,
+			 const struct npucc_operand *a, const struct npucc_operand *b)
 {
-	static const char *const known[] = { NULL };
-	const struct npucc_operand *a, *b;
 	struct npucc_layer *layer;
-	unsigned int i;
 
-	if (!npucc_inputs(l, node, 2, 2) || !npucc_attrs_known(node, known, l->error))
-		return false;
-	for (i = 0; i < 2; i++)
-		if (is_pending(node->inputs[i]) && is_constant(node->inputs[!i]))
-			return add_bias(l, node, i);
-	a = npucc_operand_real(l, node, 0);
-	b = a ? npucc_operand_real(l, node, 1) : NULL;
-	if (!b)
-		return false;
 	if (a->flat != b->flat || a->tensor->h != b->tensor->h || a->tensor->w != b->tensor->w ||
 	    a->tensor->c != b->tensor->c)
 		return npucc_fail_node(l->error, node, "adds %ux%ux%u and %ux%ux%u (HxWxC); broadcasting is not supported",
@@ -64,36 +48,81 @@ bool npucc_lower_add(struct npucc_lowering *l, const struct npucc_node *node)
 	return true;
 }
 
+bool npucc_lower_add(struct npucc_lowering *l, const struct npucc_node *node)
+{
+	static const char *const known[] = { NULL };
+	const struct npucc_operand *a, *b;
+	unsigned int i;
+
+	if (!npucc_inputs(l, node, 2, 2) || !npucc_attrs_known(node, known, l->error))
+		return false;
+	if (npucc_is_codes(node, 0))
+		return npucc_fail_node(l->error, node, "adds codes, which ONNX lets overflow; use QLinearAdd, or Add behind DequantizeLinears");
+	for (i = 0; i < 2; i++)
+		if (is_pending(node->inputs[i]) && npucc_is_constant(node->inputs[!i]))
+			return add_bias(l, node, i);
+	a = npucc_operand_real(l, node, 0);
+	b = a ? npucc_operand_real(l, node, 1) : NULL;
+	return b && add_operands(l, node, a, b);
+}
+
+bool npucc_lower_qlinear_add(struct npucc_lowering *l, const struct npucc_node *node)
+{
+	static const char *const known[] = { NULL };
+	const struct npucc_operand *a, *b;
+
+	if (!npucc_inputs(l, node, 7, 8) || !npucc_attrs_known(node, known, l->error))
+		return false;
+	a = npucc_operand_codes(l, node, 0);
+	b = a ? npucc_operand_codes(l, node, 3) : NULL;
+	return b && add_operands(l, node, a, b) && npucc_complete_qlinear(l, node, 6);
+}
+
 /*
- * Narrow the clamp of the layer that computes input 0. Directly behind a
- * DequantizeLinear there is no such layer: a 1x1 max pooling takes its place.
+ * Narrow the clamp of the layers that compute input 0. Directly behind a
+ * DequantizeLinear there is none: one that changes the quantization takes its place.
  */
 static bool clamp(struct npucc_lowering *l, const struct npucc_node *node, float lo, float hi)
 {
-	struct npucc_operand *o, *out;
+	struct npucc_operand *o;
 	struct npucc_layer *layer;
-	bool flat;
 
 	if (is_pending(node->inputs[0])) {
 		o = npucc_operand_pending(l, node, 0);
 		if (!o)
 			return false;
-		layer = o->layer;
-		out = npucc_set_operand(l, node, OPERAND_PENDING);
-		*out = *o;
+		*npucc_set_operand(l, node, OPERAND_PENDING) = *o;
 	} else {
 		o = npucc_operand_real(l, node, 0);
-		if (!o)
+		if (!o || !npucc_requantize(l, node, o->tensor))
 			return false;
-		flat = o->flat;
-		layer = npucc_new_layer(l, node, FLUIDNPU_LAYER_MAXPOOL, o->tensor, o->tensor->h,
-					o->tensor->w, o->tensor->c);
-		if (!layer)
-			return false;
-		node->outputs[0]->operand->flat = flat;
+		node->outputs[0]->operand->flat = o->flat;
 	}
-	layer->real_min = fminf(fmaxf(layer->real_min, lo), hi);
-	layer->real_max = fminf(fmaxf(layer->real_max, lo), hi);
+	for (layer = node->outputs[0]->operand->layer; layer; layer = layer->sibling) {
+		layer->real_min = fminf(fmaxf(layer->real_min, lo), hi);
+		layer->real_max = fminf(fmaxf(layer->real_max, lo), hi);
+	}
+	return true;
+}
+
+/*
+ * On codes Relu and Clip compare codes, whatever these stand for. A pooling of single
+ * pixels does that.
+ */
+static bool clamp_codes(struct npucc_lowering *l, const struct npucc_node *node, int lo, int hi)
+{
+	const struct npucc_operand *x = node->inputs[0]->operand;
+	struct npucc_quantization q = npucc_quantization_of(x->tensor);
+	struct npucc_layer *layer = npucc_new_layer(l, node, FLUIDNPU_LAYER_MAXPOOL, x->tensor,
+						    x->tensor->h, x->tensor->w, x->tensor->c);
+
+	if (!layer)
+		return false;
+	node->outputs[0]->operand->flat = x->flat;
+	if (!npucc_complete(l, node, &q))
+		return false;
+	layer->clamp_min = lo;
+	layer->clamp_max = hi;
 	return true;
 }
 
@@ -101,100 +130,79 @@ bool npucc_lower_relu(struct npucc_lowering *l, const struct npucc_node *node)
 {
 	static const char *const known[] = { NULL };
 
-	return npucc_inputs(l, node, 1, 1) && npucc_attrs_known(node, known, l->error) &&
-	       clamp(l, node, 0.0f, INFINITY);
+	if (!npucc_inputs(l, node, 1, 1) || !npucc_attrs_known(node, known, l->error))
+		return false;
+	if (!npucc_is_codes(node, 0))
+		return clamp(l, node, 0.0f, INFINITY);
+	if (node->inputs[0]->operand->tensor->is_unsigned)
+		return npucc_fail_node(l->error, node, "of uint8 codes is not defined by ONNX; put it between DequantizeLinear and QuantizeLinear");
+	return clamp_codes(l, node, 0, INT8_MAX);
+}
+
+static bool order_of_bounds(struct npucc_lowering *l, const struct npucc_node *node,
+			    double lo, double hi)
+{
+	if (lo <= hi)
+		return true;
+	return npucc_fail_node(l->error, node, "bounds %g and %g are not in order", lo, hi);
 }
 
 /* Optional scalar input @index, since opset 11 in the place of an attribute. */
-static bool clip_bound(struct npucc_lowering *l, const struct npucc_node *node,
-		       unsigned int index, float *bound)
+static const struct npucc_const *clip_bound(const struct npucc_node *node, unsigned int index)
 {
 	const struct npucc_value *v = index < node->num_inputs ? node->inputs[index] : NULL;
+	static const struct npucc_const computed;
 
 	if (!v)
-		return true;
-	if (!v->constant || !v->constant->f32 || v->constant->count != 1)
-		return npucc_fail_node(l->error, node, "bound '%s' must be a constant float", v->name);
-	*bound = v->constant->f32[0];
-	return true;
+		return NULL;
+	return v->constant && v->constant->count == 1 ? v->constant : &computed;
+}
+
+static bool clip_reals(struct npucc_lowering *l, const struct npucc_node *node)
+{
+	float bounds[2] = { -INFINITY, INFINITY };
+	unsigned int i;
+
+	if (!npucc_attr_float(node, "min", &bounds[0], l->error) ||
+	    !npucc_attr_float(node, "max", &bounds[1], l->error))
+		return false;
+	for (i = 0; i < 2; i++) {
+		const struct npucc_const *c = clip_bound(node, 1 + i);
+
+		if (c && !c->f32)
+			return npucc_fail_node(l->error, node, "bound '%s' must be a constant float",
+					       node->inputs[1 + i]->name);
+		if (c)
+			bounds[i] = c->f32[0];
+	}
+	return order_of_bounds(l, node, (double)bounds[0], (double)bounds[1]) &&
+	       clamp(l, node, bounds[0], bounds[1]);
+}
+
+static bool clip_codes(struct npucc_lowering *l, const struct npucc_node *node)
+{
+	const bool is_unsigned = node->inputs[0]->operand->tensor->is_unsigned;
+	int bounds[2] = { INT8_MIN, INT8_MAX };
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		const struct npucc_const *c = clip_bound(node, 1 + i);
+
+		if (c && (is_unsigned ? !c->u8 : !c->i8))
+			return npucc_fail_node(l->error, node, "bound '%s' must be a constant of the type of the codes",
+					       node->inputs[1 + i]->name);
+		if (c)
+			bounds[i] = is_unsigned ? c->u8[0] - NPUCC_UINT8_SHIFT : c->i8[0];
+	}
+	return order_of_bounds(l, node, bounds[0], bounds[1]) &&
+	       clamp_codes(l, node, bounds[0], bounds[1]);
 }
 
 bool npucc_lower_clip(struct npucc_lowering *l, const struct npucc_node *node)
 {
 	static const char *const known[] = { "min", "max", NULL };
-	float lo = -INFINITY, hi = INFINITY;
 
-	if (!npucc_inputs(l, node, 1, 3) || !npucc_attrs_known(node, known, l->error) ||
-	    !npucc_attr_float(node, "min", &lo, l->error) ||
-	    !npucc_attr_float(node, "max", &hi, l->error) ||
-	    !clip_bound(l, node, 1, &lo) || !clip_bound(l, node, 2, &hi))
+	if (!npucc_inputs(l, node, 1, 3) || !npucc_attrs_known(node, known, l->error))
 		return false;
-	if (!(lo <= hi))
-		return npucc_fail_node(l->error, node, "bounds %g and %g are not in order",
-				       (double)lo, (double)hi);
-	return clamp(l, node, lo, hi);
-}
-
-/* The output is the input under another name or shape. */
-static bool rename_operand(struct npucc_lowering *l, const struct npucc_node *node, bool flatten)
-{
-	const struct npucc_value *v = node->inputs[0];
-	struct npucc_operand *out;
-
-	if (!v->operand || v->operand->kind == OPERAND_REAL_CONST)
-		return npucc_fail_node(l->error, node, "changes the constant '%s', which is not supported",
-				       v->name);
-	if (v->operand->kind == OPERAND_FLOAT_INPUT)
-		return npucc_fail_node(l->error, node, "reads the float input of the network; put QuantizeLinear and DequantizeLinear between");
-	if (is_pending(v) && !npucc_operand_pending(l, node, 0))
-		return false;
-	out = npucc_set_operand(l, node, v->operand->kind);
-	*out = *v->operand;
-	out->flat |= flatten;
-	return true;
-}
-
-bool npucc_lower_identity(struct npucc_lowering *l, const struct npucc_node *node)
-{
-	return npucc_inputs(l, node, 1, 1) && rename_operand(l, node, false);
-}
-
-bool npucc_lower_flatten(struct npucc_lowering *l, const struct npucc_node *node)
-{
-	static const char *const known[] = { "axis", NULL };
-	const struct npucc_operand *o;
-	int64_t axis = 1;
-
-	if (!npucc_inputs(l, node, 1, 1) || !npucc_attrs_known(node, known, l->error) ||
-	    !npucc_attr_int(node, "axis", &axis, l->error))
-		return false;
-	o = node->inputs[0]->operand;
-	if (axis != 1 && (!o || axis != (o->flat ? -1 : -3)))
-		return npucc_fail_node(l->error, node, "axis %lld is not supported, only 1: one row per sample",
-				       (long long)axis);
-	return rename_operand(l, node, true);
-}
-
-bool npucc_lower_reshape(struct npucc_lowering *l, const struct npucc_node *node)
-{
-	static const char *const known[] = { "allowzero", NULL };
-	const struct npucc_const *shape;
-	const struct npucc_operand *o;
-	int64_t allow_zero = 0;
-	uint64_t elements;
-
-	if (!npucc_inputs(l, node, 2, 2) || !npucc_attrs_known(node, known, l->error) ||
-	    !npucc_attr_int(node, "allowzero", &allow_zero, l->error))
-		return false;
-	shape = node->inputs[1]->constant;
-	o = node->inputs[0]->operand;
-	if (!shape || !shape->i64 || shape->rank != 1)
-		return npucc_fail_node(l->error, node, "its shape must be a constant");
-	elements = o && o->tensor ? npucc_tensor_bytes(o->tensor) : 0;
-	if (shape->count != 2 || shape->i64[0] < -1 || shape->i64[0] > 1 ||
-	    (!shape->i64[0] && allow_zero) || (shape->i64[0] == -1 && shape->i64[1] == -1) ||
-	    (shape->i64[1] != -1 && (shape->i64[1] < 1 || (uint64_t)shape->i64[1] != elements)))
-		return npucc_fail_node(l->error, node, "only the reshape to [N, %llu], one row per sample, is supported",
-				       (unsigned long long)elements);
-	return rename_operand(l, node, true);
+	return npucc_is_codes(node, 0) ? clip_codes(l, node) : clip_reals(l, node);
 }

@@ -18,9 +18,11 @@ struct npucc_layer;
 /**
  * struct npucc_tensor - activations of one sample
  * @scale, @zero_point: real value = (code - zero_point) * scale
- * @quantized: these two are known
- * @producer: NULL for the network's input
- * @first, @last: positions in the schedule where it is written and last read
+ * @is_unsigned: ONNX has uint8 codes here: these plus 128
+ * @quantized: these three are known
+ * @producer: NULL for the network's input; of a concatenation the first layer that
+ *	writes into it, the others are its siblings
+ * @first, @last: positions in the schedule where it is first written and last read
  * @offset: in the state
  */
 struct npucc_tensor {
@@ -29,6 +31,7 @@ struct npucc_tensor {
 	bool quantized;
 	float scale;
 	int zero_point;
+	bool is_unsigned;
 	struct npucc_layer *producer;
 	unsigned int first, last;
 	uint32_t offset;
@@ -55,6 +58,7 @@ struct npucc_window {
  * @scale_in: per input; see struct fluidnpu_hw_layer
  * @weight_zp: CONV: [out_c], zero points of asymmetric weights, or NULL
  * @table, @out_channel: CONCAT; see struct fluidnpu_hw_layer
+ * @sibling: CONCAT: the next layer that writes into the same output, or NULL
  * @add_fixed: ADD; see struct fluidnpu_hw_layer
  * @real_min, @real_max: clamp before the output's quantization is known
  * @macs: multiplications of one sample
@@ -81,6 +85,7 @@ struct npucc_layer {
 	int8_t *weight_zp;
 	int8_t *table;
 	unsigned int out_channel;
+	struct npucc_layer *sibling;
 	float add_fixed;
 	float real_min, real_max;
 	int clamp_min, clamp_max;
@@ -129,5 +134,14 @@ static inline uint64_t npucc_tensor_bytes(const struct npucc_tensor *t)
 {
 	return (uint64_t)t->h * t->w * t->c;
 }
+
+/**
+ * npucc_order_exits() - number the exits by depth, whatever order the model lists them in
+ *
+ * The device numbers them as samples meet them. A head hangs the deeper the more layers it
+ * shares with others; the last two share the same, and there the one that needs
+ * more work of its own is deeper.
+ */
+void npucc_order_exits(struct npucc_arena *arena, struct npucc_network *net);
 
 #endif /* NPUCC_NETWORK_H */

@@ -8,15 +8,26 @@
  * first: the long branch of a residual block runs while the short one's result
  * is not yet there to occupy memory.
  */
+#include <string.h>
+
 #include "program.h"
 
-
 struct scheduler {
-	struct npucc_arena *arena;
-	struct npucc_network *net;
 	struct npucc_layer **order;
 	unsigned int num;
 };
+
+/* Of all layers that write @t; 0 for the network's input. */
+static unsigned int depth_of(const struct npucc_tensor *t)
+{
+	const struct npucc_layer *l;
+	unsigned int depth = 0;
+
+	for (l = t->producer; l; l = l->sibling)
+		if (l->depth >= depth)
+			depth = l->depth + 1;
+	return depth;
+}
 
 static void set_depths(struct npucc_network *net)
 {
@@ -26,8 +37,8 @@ static void set_depths(struct npucc_network *net)
 		struct npucc_layer *l = net->layers[i];
 
 		for (k = 0; k < l->num_inputs; k++)
-			if (l->in[k]->producer && l->in[k]->producer->depth >= l->depth)
-				l->depth = l->in[k]->producer->depth + 1;
+			if (depth_of(l->in[k]) > l->depth)
+				l->depth = depth_of(l->in[k]);
 	}
 }
 
@@ -35,78 +46,101 @@ static void set_depths(struct npucc_network *net)
 static void visit(struct scheduler *s, struct npucc_layer *l)
 {
 	unsigned int first = 0, i;
+	struct npucc_layer *p;
 
-	if (!l || l->scheduled)
+	if (l->scheduled)
 		return;
 	l->scheduled = true;
-	if (l->num_inputs == 2 && l->in[1]->producer &&
-	    (!l->in[0]->producer || l->in[1]->producer->depth > l->in[0]->producer->depth))
+	if (l->num_inputs == 2 && depth_of(l->in[1]) > depth_of(l->in[0]))
 		first = 1;
 	for (i = 0; i < l->num_inputs; i++)
-		visit(s, l->in[first ^ i]->producer);
+		for (p = l->in[first ^ i]->producer; p; p = p->sibling)
+			visit(s, p);
 	l->position = s->num;
 	s->order[s->num++] = l;
 }
 
-static void mark_needed(const struct npucc_layer *l, unsigned int num, uint8_t *needed_by,
-			struct npucc_layer *const *layers, unsigned int exit)
+/* Sets bit @exit for all that @head needs. */
+static void mark_needed(const struct npucc_network *net, const struct npucc_layer *head,
+			uint8_t *needed_by, unsigned int exit)
 {
+	const uint8_t bit = (uint8_t)(1u << exit);
+	const struct npucc_layer *p;
 	unsigned int i, k;
 
+	needed_by[head->position] |= bit;
 	/* layers are in topological order, so one sweep backwards finds all ancestors */
-	for (i = num; i--;) {
-		if (layers[i] == l)
-			needed_by[i] |= (uint8_t)(1u << exit);
-		if (!(needed_by[i] & (1u << exit)))
-			continue;
-		for (k = 0; k < layers[i]->num_inputs; k++)
-			if (layers[i]->in[k]->producer)
-				needed_by[layers[i]->in[k]->producer->position] |=
-					(uint8_t)(1u << exit);
+	for (i = net->num_layers; i--;) {
+		const struct npucc_layer *l = net->layers[i];
+
+		for (k = 0; (needed_by[i] & bit) && k < l->num_inputs; k++)
+			for (p = l->in[k]->producer; p; p = p->sibling)
+				needed_by[p->position] |= bit;
 	}
 }
 
-/*
- * Exits must be listed in order of depth, because the device numbers them as samples meet
- * them. A head hangs the deeper the more layers it shares with others; the last two
- * share the same, and there the one that needs more work of its own is deeper.
- */
-static bool check_exit_order(struct scheduler *s, struct npucc_error *error)
+/* What an exit runs together with others, and alone. */
+struct exit_depth {
+	unsigned int shared_layers;
+	uint64_t own_macs;
+};
+
+static bool is_deeper(const struct exit_depth *a, const struct exit_depth *b)
 {
-	struct npucc_network *net = s->net;
-	uint8_t *needed_by = npucc_alloc(s->arena, net->num_layers, 1);
-	unsigned int shared[FLUIDNPU_MAX_EXITS] = { 0 }, i, e;
-	uint64_t own[FLUIDNPU_MAX_EXITS] = { 0 };
+	if (a->shared_layers != b->shared_layers)
+		return a->shared_layers > b->shared_layers;
+	return a->own_macs > b->own_macs;
+}
+
+void npucc_order_exits(struct npucc_arena *arena, struct npucc_network *net)
+{
+	uint8_t *needed_by = npucc_alloc(arena, net->num_layers, 1);
+	struct exit_depth depth[FLUIDNPU_MAX_EXITS] = { { 0 } };
+	unsigned int i, e;
 
 	for (i = 0; i < net->num_layers; i++)
 		net->layers[i]->position = i;
 	for (e = 0; e < net->num_exits; e++)
-		mark_needed(net->exits[e].layer, net->num_layers, needed_by, net->layers, e);
+		mark_needed(net, net->exits[e].layer, needed_by, e);
 	for (i = 0; i < net->num_layers; i++) {
 		for (e = 0; e < net->num_exits; e++) {
 			if (needed_by[i] == 1u << e)
-				own[e] += net->layers[i]->macs;
+				depth[e].own_macs += net->layers[i]->macs;
 			else if (needed_by[i] & (1u << e))
-				shared[e]++;
+				depth[e].shared_layers++;
 		}
 	}
-	for (e = 1; e < net->num_exits; e++)
-		if (shared[e - 1] > shared[e] ||
-		    (shared[e - 1] == shared[e] && own[e - 1] > own[e]))
-			return npucc_fail(error, "exit '%s' lies deeper than exit '%s' but comes before it; list the outputs in order of depth",
-					  net->exits[e - 1].name, net->exits[e].name);
-	return true;
+	/* by insertion: exits of equal depth stay as the model lists them */
+	for (i = 1; i < net->num_exits; i++) {
+		const struct npucc_exit exit = net->exits[i];
+		const struct exit_depth own = depth[i];
+
+		for (e = i; e && is_deeper(&depth[e - 1], &own); e--) {
+			net->exits[e] = net->exits[e - 1];
+			depth[e] = depth[e - 1];
+		}
+		net->exits[e] = exit;
+		depth[e] = own;
+	}
+	for (e = 0; e < net->num_exits; e++) {
+		net->exits[e].layer->exit_index = e;
+		net->exits[e].logits_off = net->logits_bytes;
+		net->logits_bytes += net->exits[e].logits->c;
+	}
 }
 
 static void set_lifetimes(struct npucc_network *net)
 {
 	unsigned int i, k;
 
+	for (i = net->num_layers; i--;)
+		if (net->layers[i]->out)
+			net->layers[i]->out->first = i;
 	for (i = 0; i < net->num_layers; i++) {
 		struct npucc_layer *l = net->layers[i];
 
 		if (l->out)
-			l->out->first = l->out->last = i;
+			l->out->last = i;
 		for (k = 0; k < l->num_inputs; k++)
 			l->in[k]->last = i;
 	}
@@ -153,13 +187,11 @@ static void set_exit_macs(struct npucc_network *net)
 bool npucc_schedule(struct npucc_arena *arena, struct npucc_network *net,
 		    struct npucc_error *error)
 {
-	struct scheduler s = { .arena = arena, .net = net };
+	struct scheduler s = { npucc_alloc(arena, net->num_layers, sizeof(*s.order)), 0 };
 	unsigned int e;
 
+	(void)error;
 	set_depths(net);
-	if (!check_exit_order(&s, error))
-		return false;
-	s.order = npucc_alloc(arena, net->num_layers, sizeof(*s.order));
 	for (e = 0; e < net->num_exits; e++)
 		visit(&s, net->exits[e].layer);
 	net->layers = s.order;
