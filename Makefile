@@ -40,6 +40,7 @@ npucc_src := $(wildcard userspace/npucc/*.c)
 common_src := $(wildcard tools/common/*.c)
 host_tests := $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c))
 host_helpers := $(filter-out $(host_tests:%=tests/host/%.c),$(wildcard tests/host/*.c))
+fuzzers := file onnx
 vm_tests := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/test_*.c))
 examples := $(patsubst userspace/examples/%.c,$(OUT)/examples/%,$(wildcard userspace/examples/*.c))
 vm_helpers := $(filter-out $(vm_tests:%=tests/vm/%.c),$(wildcard tests/vm/*.c))
@@ -52,7 +53,7 @@ LIB := $(OUT)/lib/libfluidnpu
 PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat)
 
 .PHONY: help all run check vm clean install uninstall format lint build module qemu kernel \
-	build-host build-vm host-tests vm-tests
+	build-host build-vm host-tests vm-tests fuzz fuzz-build fuzz-programs
 
 ##@ For everybody
 help: ## this list
@@ -78,6 +79,13 @@ vm: ## an interactive shell in the VM, with the device, the tools and the work t
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -j$(JOBS) build
 	@tools/vm
+
+NAME ?= core
+TIME ?= 600
+fuzz: ## fuzz the part NAME (core, file, onnx) for TIME seconds
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build
+	@tests/fuzz/run $(NAME) $(TIME)
 
 install: ## install library, headers, tools and udev rule under PREFIX (/usr/local)
 	@tools/deps.sh build
@@ -118,6 +126,16 @@ build-host: $(PROGRAMS) $(LIB).so.$(VERSION) $(LIB).a
 host-tests: $(host_tests:%=$(OUT)/tests/host/%)
 	@:
 vm-tests: $(vm_tests:%=$(OUT)/tests/vm/%) $(examples)
+	@:
+
+# All of it is compiled once more, by clang, with sanitizers and libFuzzer's instrumentation. The
+# device takes only small layers: an input shall not compute for seconds.
+fuzz-build: ## the fuzzers
+	@$(MAKE) --no-print-directory OUT=$(OUT)/fuzz CC=clang \
+		CFLAGS='-O1 -g -fno-omit-frame-pointer -DFNPU_MAX_LAYER_WORK=1048576' \
+		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
+		fuzz-programs
+fuzz-programs: $(fuzzers:%=$(OUT)/tests/fuzz/fuzz_%) $(OUT)/tests/fuzz/seeds
 	@:
 
 qemu: ## QEMU with the device
@@ -212,6 +230,24 @@ $(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) $(cal
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka $(LIBS_NPUCC) $(LIBS_LIB) $(LIBS_TOOLS)
+
+# A fuzzer is tests/fuzz/fuzz_NAME.c and what belongs to it, fuzz_NAME_*.c.
+$(OUT)/obj/tests/fuzz/%.o: ALL_CFLAGS += -Itests/host
+$(call obj,$(wildcard tests/fuzz/*.c)): | $(OUT)/gen/onnx/onnx.pb-c.h
+define fuzzer
+$(OUT)/tests/fuzz/fuzz_$(1): $$(call obj,$$(wildcard tests/fuzz/fuzz_$(1).c tests/fuzz/fuzz_$(1)_*.c)) \
+		$$(OUT)/obj/tests/fuzz/samples.o $$(call obj,$$(host_helpers)) $$(npucc_test_obj) $$(LIB).a
+	$$(call msg,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(SANITIZE) -fsanitize=fuzzer -o $$@ $$^ -lcmocka $$(LIBS_NPUCC) $$(LIBS_LIB)
+endef
+$(foreach f,$(fuzzers),$(eval $(call fuzzer,$(f))))
+
+$(OUT)/tests/fuzz/seeds: $(OUT)/obj/tests/fuzz/seeds.o $(call obj,$(host_helpers)) \
+		$(npucc_test_obj) $(LIB).a
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -fsanitize=address,undefined -o $@ $^ -lcmocka $(LIBS_NPUCC) $(LIBS_LIB)
 
 $(OUT)/examples/%: $(OUT)/obj/userspace/examples/%.o $(LIB).so.$(VERSION)
 	$(call msg,LD,$@)

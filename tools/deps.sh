@@ -28,6 +28,8 @@ BUILD=(
 	"${RUN[@]}"
 )
 
+# clang with its sanitizers and libFuzzer; a symbolizer, so that findings have line numbers.
+FUZZ=(clang libclang-rt-dev llvm)
 LINT=(clang clang-format cppcheck sparse shellcheck git)
 NETWORKS=(python3-onnx python3-numpy)
 TRAIN=(python3-torch "${NETWORKS[@]}")
@@ -38,7 +40,7 @@ for group in "$@"; do
 	build) wanted+=("${BUILD[@]}") ;;
 	run) wanted+=("${RUN[@]}") ;;
 	test)
-		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" g++)
+		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" "${FUZZ[@]}" g++)
 		# Any node will do, from wherever it came.
 		command -v node >/dev/null || wanted+=(nodejs)
 		command -v npm >/dev/null || wanted+=(npm)
