@@ -64,7 +64,7 @@ static void unknown_backend_is_refused(void **state)
 {
 	(void)state;
 	expect_open("gpu", NULL, -EINVAL, "kmd or emu");
-	expect_open("emu", "/dev/fluidnpu", -EINVAL, "no device file");
+	expect_open("emu", "/dev/fluidnpu", -EINVAL, "unknown property '/dev/fluidnpu'");
 }
 
 static void emu_describes_itself(void **state)
@@ -83,6 +83,38 @@ static void emu_describes_itself(void **state)
 	assert_int_equal(info->hw_version >> 16, FLUIDNPU_HW_VERSION_MAJOR);
 	assert_true(info->features & FLUIDNPU_FEATURE_FUNCTIONAL);
 	fnpu_device_close(device);
+}
+
+static void emu_is_the_npu_that_its_properties_describe(void **state)
+{
+	const char *const properties = "functional=off,max_stack=1,clock_hz=400000000,tile_rows=64";
+	const struct fnpu_device_info *info;
+	struct fnpu_device *device;
+
+	(void)state;
+	assert_int_equal(fnpu_device_open("emu", properties, &device, &error), 0);
+	info = fnpu_device_info(device);
+	assert_string_equal(info->path, properties);
+	assert_int_equal(info->clock_hz, 400000000);
+	assert_int_equal(info->geometry.max_stack, 1);
+	assert_int_equal(info->geometry.tile_rows, 64);
+	assert_int_equal(info->geometry.tile_cols, 64);
+	assert_false(info->features & FLUIDNPU_FEATURE_FUNCTIONAL);
+	fnpu_device_close(device);
+}
+
+static void bad_properties_of_emu_are_named(void **state)
+{
+	(void)state;
+	expect_open("emu", "max_stak=1", -EINVAL, "unknown property 'max_stak'");
+	expect_open("emu", "max_stack", -EINVAL, "max_stack=N");
+	expect_open("emu", "max_stack=", -EINVAL, "max_stack=N");
+	expect_open("emu", "max_stack=-1", -EINVAL, "max_stack=N");
+	expect_open("emu", "max_stack=1x", -EINVAL, "no number");
+	expect_open("emu", "max_stack=4294967296", -EINVAL, "no number");
+	expect_open("emu", "max_stack=3", -EINVAL, "max_stack");
+	expect_open("emu", "functional=no", -EINVAL, "on or off");
+	expect_open("emu", "functional", -EINVAL, "on or off");
 }
 
 static void buffers_are_zeroed_apart_and_reusable(void **state)
@@ -304,6 +336,8 @@ int main(void)
 		cmocka_unit_test(missing_permission_names_the_group),
 		cmocka_unit_test(unknown_backend_is_refused),
 		cmocka_unit_test(emu_describes_itself),
+		cmocka_unit_test(emu_is_the_npu_that_its_properties_describe),
+		cmocka_unit_test(bad_properties_of_emu_are_named),
 		cmocka_unit_test(buffers_are_zeroed_apart_and_reusable),
 		cmocka_unit_test(bus_refuses_what_is_not_wholly_inside_a_region),
 		cmocka_unit_test(page_tables_map_and_unmap_across_tables),

@@ -61,7 +61,7 @@ const char *fnpu_version(void);
 /**
  * struct fnpu_device_info - facts about an open device, which do not change
  * @backend: "kmd" or "emu"
- * @path: of the device file; "" for emu
+ * @path: of the device file; emu: the properties that it was opened with, or ""
  * @driver: name and version, as "fluidnpu 1.0.0"
  * @hw_version: major << 16 | minor of the register interface
  * @features: FLUIDNPU_FEATURE_*
@@ -91,12 +91,14 @@ struct fnpu_counters {
 /**
  * fnpu_device_open() - open an NPU
  * @backend: "kmd" or "emu"; NULL is "kmd"
- * @path: kmd: the device file, NULL is FNPU_DEVICE_PATH; emu: NULL
+ * @path: kmd: the device file, NULL is FNPU_DEVICE_PATH; emu: in what the NPU differs from the
+ *	default one, as "functional=off,max_stack=1": fields of struct fluidnpu_hw_geometry,
+ *	clock_hz, and functional=off, which computes nothing and only models time; NULL: nothing
  * @device: out; fnpu_device_close() it
  * @error: filled on failure; may be NULL
  *
  * Errors: -ENOENT no such device, -EACCES no permission, -ENODEV no FluidNPU behind
- * @path, -EPROTONOSUPPORT driver of another ABI, -EINVAL no such back end,
+ * @path, -EPROTONOSUPPORT driver of another ABI, -EINVAL no such back end or property,
  * -ENOMEM.
  */
 int fnpu_device_open(const char *backend, const char *path,
@@ -270,12 +272,15 @@ enum fnpu_input_format {
  * @input: copied before fnpu_session_submit() returns
  * @input_bytes: exactly what @format and the model's shape say
  * @format: of @input
+ * @exit_index: where it leaves on an NPU without FLUIDNPU_FEATURE_FUNCTIONAL, which looks at no
+ *	input: @input may be NULL there; otherwise ignored
  */
 struct fnpu_request {
 	uint64_t user_data;
 	const void *input;
 	size_t input_bytes;
 	enum fnpu_input_format format;
+	uint32_t exit_index;
 };
 
 /**

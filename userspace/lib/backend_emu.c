@@ -24,6 +24,7 @@
 #include "emu_bus.h"
 #include "error.h"
 #include "fnpu_core.h"
+#include "geometry.h"
 
 #define QUEUE		0u
 #define QUEUE_ENTRIES	1024u
@@ -300,10 +301,13 @@ static void read_info(struct emu *emu, struct fnpu_device_info *info)
 static int emu_open(struct fnpu_device *device, const char *path, struct fnpu_error *error)
 {
 	struct fnpu_config config;
+	struct fnpu_error reason;
 	uint64_t sq_addr, cq_addr;
 	struct emu *emu;
 
-	(void)path;
+	fnpu_config_default(&config);
+	if (fnpu_config_set(&config, path, &reason))
+		return fnpu_fail(error, -EINVAL, "the emulated NPU cannot be: %s", reason.text);
 	emu = calloc(1, sizeof(*emu));
 	if (!emu)
 		return fnpu_fail(error, -ENOMEM, "out of memory");
@@ -314,7 +318,6 @@ static int emu_open(struct fnpu_device *device, const char *path, struct fnpu_er
 	emu->tables = emu_bus_alloc(&emu->bus, PAGE_ROUND(QUEUE_ENTRIES * FLUIDNPU_MAX_BATCH *
 							  sizeof(*emu->tables)),
 				    &emu->tables_addr);
-	fnpu_config_default(&config);
 	if (emu->sq && emu->cq && emu->tables &&
 	    emu_bus_alloc(&emu->bus, FLUIDNPU_PAGE_BYTES, &emu->root))
 		emu->dev = fnpu_dev_new(&config, &host_ops, emu);

@@ -34,9 +34,6 @@ int fnpu_device_open(const char *backend, const char *path,
 	if (!ops)
 		return fnpu_fail(error, -EINVAL, "there is no back end \"%s\": use kmd or emu",
 				 backend);
-	if (ops == &fnpu_backend_emu && path)
-		return fnpu_fail(error, -EINVAL,
-				 "the emu back end has no device file: leave %s out", path);
 	if (!path)
 		path = ops == &fnpu_backend_kmd ? FNPU_DEVICE_PATH : "";
 

@@ -216,10 +216,21 @@ void fnpu_session_close(struct fnpu_session *s)
 
 /* ---- submit ---- */
 
+/* An NPU that only models time is told where samples leave, and needs no inputs. */
+static bool is_traced(const struct fnpu_session *s)
+{
+	return !(fnpu_device_info(s->device)->features & FLUIDNPU_FEATURE_FUNCTIONAL);
+}
+
 static int check_request(struct fnpu_session *s, const struct fnpu_request *r)
 {
 	size_t want = s->info->input_bytes;
 
+	if (is_traced(s) && r->exit_index >= s->info->num_exits)
+		return fnpu_fail(&s->error, -EINVAL, "exit %u does not exist, model %s has %u",
+				 r->exit_index, s->info->name, s->info->num_exits);
+	if (!r->input)
+		return is_traced(s) ? 0 : fnpu_fail(&s->error, -EINVAL, "there is no input");
 	switch (r->format) {
 	case FNPU_INPUT_F32_NCHW:
 		want *= sizeof(float);
@@ -278,10 +289,12 @@ int fnpu_session_submit(struct fnpu_session *s, const struct fnpu_request *reque
 	slot = &s->slots[index];
 	slot->state = SLOT_WAITING;
 	slot->generation++;
+	slot->exit_index = is_traced(s) ? request->exit_index : 0;
 	slot->result = (struct fnpu_result){ .user_data = request->user_data };
 	if (s->device->ops->now)
 		slot->result.arrived = s->device->ops->now(s->ctx);
-	store_input(s, request, index);
+	if (request->input)
+		store_input(s, request, index);
 	s->waiting++;
 	s->unseen = true;
 	s->stats.submitted++;

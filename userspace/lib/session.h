@@ -34,11 +34,12 @@ enum slot_state {
 	SLOT_TAKEN,
 };
 
-/** struct slot - a sample; @job while it is RUNNING */
+/** struct slot - a sample; @job while it is RUNNING; @exit_index as in its request */
 struct slot {
 	enum slot_state state;
 	uint32_t generation;
 	uint32_t job;
+	uint32_t exit_index;
 	struct fnpu_result result;
 };
 

@@ -206,6 +206,7 @@ static void fill_job(struct fnpu_session *s, const struct fnpu_sched_start *star
 			.state_iova = iova_of(s, BUFFER_STATES, state * s->state_stride),
 			.logits_iova = iova_of(s, BUFFER_LOGITS, index * s->logits_stride),
 			.start_layer = start->layer,
+			.exit_index = slot->exit_index,
 		};
 	}
 	s->waiting -= start->count;
