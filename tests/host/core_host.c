@@ -229,6 +229,11 @@ uint64_t tb_counter(struct tb *tb, enum fluidnpu_counter index)
 	return tb_read64(tb, FLUIDNPU_REG_COUNTERS + 8 * index);
 }
 
+uint64_t tb_queue_counter(struct tb *tb, unsigned int q, enum fluidnpu_counter index)
+{
+	return tb_read64(tb, FLUIDNPU_REG_QUEUE_COUNTERS(q) + 8 * index);
+}
+
 void tb_write(struct tb *tb, uint32_t reg, uint32_t value)
 {
 	fnpu_dev_write(tb->dev, reg, value, tb->now);
@@ -332,6 +337,15 @@ void tb_queue_control(struct tb *tb, unsigned int q, uint32_t value)
 struct fluidnpu_hw_sqe tb_nop(uint64_t cookie)
 {
 	return (struct fluidnpu_hw_sqe){ .opcode = FLUIDNPU_OP_NOP, .cookie = cookie };
+}
+
+struct fluidnpu_hw_sqe tb_yield(uint64_t cookie, uint64_t target)
+{
+	return (struct fluidnpu_hw_sqe){
+		.opcode = FLUIDNPU_OP_YIELD,
+		.cookie = cookie,
+		.target = target,
+	};
 }
 
 struct tb *tb_ready(const struct fnpu_config *config, enum tb_worker worker)
@@ -643,6 +657,31 @@ unsigned int tb_groups(const struct tb_program *p, unsigned int starts[TB_MAX_LA
 		if (!(p->layers[l].flags & FLUIDNPU_LAYER_FUSED))
 			starts[n++] = l;
 	return n;
+}
+
+struct fnpu_cost tb_group_cost(const struct tb *tb, const struct tb_program *p, unsigned int layer,
+			       unsigned int b)
+{
+	const struct fluidnpu_hw_layer *l = &p->layers[layer];
+	struct fnpu_cost c = { 0 };
+
+	if (!fnpu_cost_batch(&tb->config.geometry, l,
+			     fnpu_group_size(l, p->header.num_layers - layer), p->policies[layer],
+			     b, &c))
+		abort();
+	return c;
+}
+
+uint64_t tb_span(const struct tb *tb, const struct tb_program *p, unsigned int from,
+		 unsigned int to, unsigned int b)
+{
+	unsigned int starts[TB_MAX_LAYERS], n = tb_groups(p, starts);
+	uint64_t cycles = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		if (starts[i] >= from && starts[i] < to)
+			cycles += tb_group_cost(tb, p, starts[i], b).cycles;
+	return cycles;
 }
 
 static uint32_t round_up(uint32_t v, uint32_t to)

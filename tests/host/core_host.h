@@ -86,6 +86,7 @@ void *tb_ptr(struct tb *tb, uint64_t addr, size_t bytes);
 uint32_t tb_read(struct tb *tb, uint32_t reg);
 uint64_t tb_read64(struct tb *tb, uint32_t reg);
 uint64_t tb_counter(struct tb *tb, enum fluidnpu_counter index);
+uint64_t tb_queue_counter(struct tb *tb, unsigned int q, enum fluidnpu_counter index);
 void tb_write(struct tb *tb, uint32_t reg, uint32_t value);
 uint32_t tb_queue_status(struct tb *tb, unsigned int q);
 
@@ -111,6 +112,8 @@ void tb_finish_work(struct tb *tb);
 
 void tb_queue_control(struct tb *tb, unsigned int q, uint32_t value);
 struct fluidnpu_hw_sqe tb_nop(uint64_t cookie);
+/** tb_yield() - the entry @cookie, which ends the job @target */
+struct fluidnpu_hw_sqe tb_yield(uint64_t cookie, uint64_t target);
 
 /** tb_ready() - tb_new(), address space TB_AS, 256 completions, enabled; no queue yet */
 struct tb *tb_ready(const struct fnpu_config *config, enum tb_worker worker);
@@ -171,6 +174,13 @@ void tb_net_two(struct tb_program *p, uint64_t seed);
 void tb_net_two_exits(struct tb_program *p, uint64_t seed, float threshold);
 /** tb_groups() - first layers of the program's groups; returns their number */
 unsigned int tb_groups(const struct tb_program *p, unsigned int starts[TB_MAX_LAYERS]);
+
+/** tb_group_cost() - of the group that starts at @layer, with @b samples, as the cost model says */
+struct fnpu_cost tb_group_cost(const struct tb *tb, const struct tb_program *p, unsigned int layer,
+			       unsigned int b);
+/** tb_span() - cycles of all groups from layer @from to @to, exclusive, with @b samples */
+uint64_t tb_span(const struct tb *tb, const struct tb_program *p, unsigned int from,
+		 unsigned int to, unsigned int b);
 
 /** tb_program_load() - into bus memory, mapped read-only in @as */
 void tb_program_load(struct tb *tb, struct tb_program *p, unsigned int as);

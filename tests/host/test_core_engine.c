@@ -12,32 +12,6 @@
 
 #include "core_host.h"
 
-/* What the cost model says for the group of @p that starts at @layer, with @b samples. */
-static struct fnpu_cost group_cost(const struct tb *tb, const struct tb_program *p,
-				   unsigned int layer, unsigned int b)
-{
-	struct fnpu_cost c = { 0 };
-
-	assert_true(
-		fnpu_cost_batch(&tb->config.geometry, &p->layers[layer],
-				fnpu_group_size(&p->layers[layer], p->header.num_layers - layer),
-				p->policies[layer], b, &c));
-	return c;
-}
-
-/* Cycles of all groups from layer @from to @to, exclusive, with a constant batch. */
-static uint64_t span(const struct tb *tb, const struct tb_program *p, unsigned int from,
-		     unsigned int to, unsigned int b)
-{
-	unsigned int starts[TB_MAX_LAYERS], n = tb_groups(p, starts);
-	uint64_t cycles = 0;
-
-	for (unsigned int i = 0; i < n; i++)
-		if (starts[i] >= from && starts[i] < to)
-			cycles += group_cost(tb, p, starts[i], b).cycles;
-	return cycles;
-}
-
 static float to_float(uint32_t u)
 {
 	float f;
@@ -103,7 +77,7 @@ static void test_two_layers_end_to_end_at_the_modelled_time(void **state)
 	 * 41; exit: 5 elements in 1 cycle, 5 bytes in 1; 256 cycles of overhead each.
 	 */
 	cycles = 7 * 128 + 256 + 1 + 256;
-	assert_true(cycles == span(tb, &p, 0, 2, 1));
+	assert_true(cycles == tb_span(tb, &p, 0, 2, 1));
 	tb_run(tb);
 
 	expect_sample(&p, &job, 0, heads, logits);
@@ -148,7 +122,7 @@ static void run_batches(enum tb_worker worker)
 		tb_submit(tb, 0, &job.sqe);
 		tb_run(tb);
 		assert_int_equal(tb_status(tb, n), FLUIDNPU_OK);
-		assert_true(tb_job_cqe(tb, n)->time == start + span(tb, &p, 0, 11, n));
+		assert_true(tb_job_cqe(tb, n)->time == start + tb_span(tb, &p, 0, 11, n));
 		assert_int_equal(tb_job_cqe(tb, n)->layer, 11);
 		for (unsigned int i = 0; i < n; i++) {
 			const struct fluidnpu_hw_cqe *cqe = tb_exit_cqe(tb, n, i);
@@ -207,7 +181,7 @@ static void test_device_clock_stands_still_for_a_worker_that_nobody_waits_for(vo
 	}
 	tb_drain(tb, TB_MAX_CQES);
 	assert_int_equal(tb_status(tb, 1), FLUIDNPU_OK);
-	assert_true(tb_job_cqe(tb, 1)->time == start + span(tb, &p, 0, 11, 4));
+	assert_true(tb_job_cqe(tb, 1)->time == start + tb_span(tb, &p, 0, 11, 4));
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_LATE_EVENTS), 7);
 	assert_true(tb_read64(tb, FLUIDNPU_REG_TIME_LO) == tb->now);
 	tb_program_free(&p);
@@ -276,7 +250,7 @@ static void early_exits(unsigned int criterion)
 
 	tb_submit(tb, 0, &job.sqe);
 	tb_run(tb);
-	at_exit = span(tb, &p, 0, 6, n);
+	at_exit = tb_span(tb, &p, 0, 6, n);
 	for (unsigned int i = 0; i < n; i++) {
 		const struct fluidnpu_hw_cqe *cqe = tb_exit_cqe(tb, 1, i);
 
@@ -290,11 +264,11 @@ static void early_exits(unsigned int criterion)
 	}
 	assert_int_equal(left, n / 2);
 	/* the others go on as a smaller batch, at its cost */
-	assert_true(tb_job_cqe(tb, 1)->time == at_exit + span(tb, &p, 6, 11, left));
+	assert_true(tb_job_cqe(tb, 1)->time == at_exit + tb_span(tb, &p, 6, 11, left));
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_EXITS), n - left);
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_EXITS + 1), left);
 	assert_true(tb_counter(tb, FLUIDNPU_CNT_BATCH + n - 1) == at_exit);
-	assert_true(tb_counter(tb, FLUIDNPU_CNT_BATCH + left - 1) == span(tb, &p, 6, 11, left));
+	assert_true(tb_counter(tb, FLUIDNPU_CNT_BATCH + left - 1) == tb_span(tb, &p, 6, 11, left));
 	tb_program_free(&p);
 	tb_free(tb);
 }
@@ -331,7 +305,7 @@ static void test_batch_that_leaves_together_ends_the_job(void **state)
 	tb_submit(tb, 0, &job.sqe);
 	tb_run(tb);
 	assert_int_equal(tb->num_cqes, 6);
-	assert_true(tb_job_cqe(tb, 1)->time == span(tb, &p, 0, 6, 5));
+	assert_true(tb_job_cqe(tb, 1)->time == tb_span(tb, &p, 0, 6, 5));
 	assert_int_equal(tb_job_cqe(tb, 1)->layer, 6);
 	tb_program_free(&p);
 	tb_free(tb);
@@ -369,7 +343,7 @@ static void test_no_exit_heads_report_and_samples_run_on(void **state)
 	assert_int_equal(tb->num_cqes, 9);
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_EXITS), 0);
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_EXITS + 1), 4);
-	assert_true(tb_job_cqe(tb, 1)->time == span(tb, &p, 0, 11, 4));
+	assert_true(tb_job_cqe(tb, 1)->time == tb_span(tb, &p, 0, 11, 4));
 	tb_program_free(&p);
 	tb_free(tb);
 }
@@ -430,7 +404,7 @@ static void test_starting_in_the_middle_equals_running_through(void **state)
 		if (g) /* what the layers before left is in DRAM */
 			load = (3 * p.layers[starts[g]].live_bytes * 1024 + 16383) / 16384;
 		assert_true(tb_job_cqe(tb, g)->time ==
-			    start + load + span(tb, &p, starts[g], 11, 3));
+			    start + load + tb_span(tb, &p, starts[g], 11, 3));
 		for (unsigned int i = 0; i < 3; i++) {
 			struct ref_head heads[FLUIDNPU_MAX_EXITS];
 			int8_t logits[20];
@@ -468,13 +442,13 @@ static void test_higher_priority_preempts_at_a_group_boundary(void **state)
 	tb_submit(tb, 1, &high.sqe); /* in its middle */
 	tb_run(tb);
 
-	first = span(tb, &p, 0, 3, 6);
+	first = tb_span(tb, &p, 0, 3, 6);
 	resident = 6 * p.layers[1].live_bytes;
 	moved = (resident * 1024 + 16383) / 16384; /* cycles, each way */
 	assert_true(tb_job_cqe(tb, 200)->started == first);
-	assert_true(tb_job_cqe(tb, 200)->time == first + moved + span(tb, &p, 0, 11, 2));
+	assert_true(tb_job_cqe(tb, 200)->time == first + moved + tb_span(tb, &p, 0, 11, 2));
 	assert_true(tb_job_cqe(tb, 100)->time ==
-		    first + 2 * moved + span(tb, &p, 0, 11, 2) + span(tb, &p, 3, 11, 6));
+		    first + 2 * moved + tb_span(tb, &p, 0, 11, 2) + tb_span(tb, &p, 3, 11, 6));
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_PREEMPTIONS), 1);
 
 	/* both moves are in the DRAM counters, on top of the layers' own traffic */
@@ -484,7 +458,7 @@ static void test_higher_priority_preempts_at_a_group_boundary(void **state)
 
 		for (unsigned int i = 0; i < n; i++) {
 			for (unsigned int b = 2; b <= 6; b += 4) {
-				struct fnpu_cost c = group_cost(tb, &p, starts[i], b);
+				struct fnpu_cost c = tb_group_cost(tb, &p, starts[i], b);
 
 				read += c.weight_bytes + c.act_read_bytes;
 				written += c.act_write_bytes;
@@ -525,7 +499,7 @@ static void test_preemption_moves_nothing_that_had_spilled_already(void **state)
 	tb_submit(tb, 1, &high.sqe);
 	tb_run(tb);
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_PREEMPTIONS), 1);
-	assert_true(tb_job_cqe(tb, 100)->time == span(tb, &p, 0, 11, 3) + span(tb, &p, 0, 11, 1));
+	assert_true(tb_job_cqe(tb, 100)->time == tb_span(tb, &p, 0, 11, 3) + tb_span(tb, &p, 0, 11, 1));
 	tb_program_free(&p);
 	tb_free(tb);
 }
@@ -550,9 +524,9 @@ static void test_equal_priority_does_not_preempt(void **state)
 	tb_submit(tb, 2, &job.sqe);
 	tb_run(tb);
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_PREEMPTIONS), 0);
-	assert_true(tb_job_cqe(tb, 1)->time == span(tb, &p, 0, 11, 2));
-	assert_true(tb_job_cqe(tb, 0)->time == 2 * span(tb, &p, 0, 11, 2));
-	assert_true(tb_job_cqe(tb, 2)->time == 3 * span(tb, &p, 0, 11, 2));
+	assert_true(tb_job_cqe(tb, 1)->time == tb_span(tb, &p, 0, 11, 2));
+	assert_true(tb_job_cqe(tb, 0)->time == 2 * tb_span(tb, &p, 0, 11, 2));
+	assert_true(tb_job_cqe(tb, 2)->time == 3 * tb_span(tb, &p, 0, 11, 2));
 	tb_program_free(&p);
 	tb_free(tb);
 }
@@ -611,7 +585,7 @@ static void test_counters_are_sums_of_the_cost_model(void **state)
 	tb_run(tb);
 	n = tb_groups(&p, starts);
 	for (unsigned int i = 0; i < n; i++) {
-		struct fnpu_cost c = group_cost(tb, &p, starts[i], 9);
+		struct fnpu_cost c = tb_group_cost(tb, &p, starts[i], 9);
 
 		sum.cycles += c.cycles;
 		sum.stall_cycles += c.stall_cycles;
@@ -668,7 +642,7 @@ static void test_without_functional_the_sample_table_says_who_leaves(void **stat
 	assert_int_equal(tb_status(tb, 1), FLUIDNPU_OK);
 	for (unsigned int i = 0; i < 5; i++)
 		assert_int_equal(tb_exit_cqe(tb, 1, i)->exit_index, i % 2);
-	assert_true(tb_job_cqe(tb, 1)->time == span(tb, &p, 0, 6, 5) + span(tb, &p, 6, 11, 2));
+	assert_true(tb_job_cqe(tb, 1)->time == tb_span(tb, &p, 0, 6, 5) + tb_span(tb, &p, 6, 11, 2));
 	assert_int_equal(tb->works_started, 0);
 	tb_program_free(&p);
 	tb_free(tb);
@@ -712,7 +686,7 @@ static void test_abort_ends_the_running_job_and_the_next_starts(void **state)
 	tb_run(tb);
 	assert_int_equal(tb_status(tb, 2), FLUIDNPU_OK);
 	assert_true(tb_job_cqe(tb, 2)->started == when);
-	assert_true(tb_job_cqe(tb, 2)->time == when + span(tb, &p, 0, 11, 4));
+	assert_true(tb_job_cqe(tb, 2)->time == when + tb_span(tb, &p, 0, 11, 4));
 	assert_int_equal(tb_status(tb, 3), FLUIDNPU_OK);
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_JOBS), 3);
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_JOB_ERRORS), 1);
@@ -739,7 +713,7 @@ static void test_abort_of_a_preempted_job(void **state)
 	assert_int_equal(tb_status(tb, 1), FLUIDNPU_ERR_ABORTED);
 	assert_true(tb_job_cqe(tb, 1)->time == when);
 	tb_run(tb);
-	assert_true(tb_job_cqe(tb, 50)->time > boundary + span(tb, &p, 0, 11, 4)); /* eviction */
+	assert_true(tb_job_cqe(tb, 50)->time > boundary + tb_span(tb, &p, 0, 11, 4)); /* eviction */
 	assert_int_equal(tb_status(tb, 50), FLUIDNPU_OK);
 	assert_int_equal(tb_status(tb, 2), FLUIDNPU_OK);
 	tb_program_free(&p);
@@ -946,7 +920,7 @@ static void test_events_keep_their_modelled_times_when_the_host_is_late(void **s
 			if (i)
 				assert_true(times[late][i] >= times[late][i - 1]);
 		}
-		assert_true(times[late][14] == 3 * span(tb, &p, 0, 11, 4));
+		assert_true(times[late][14] == 3 * tb_span(tb, &p, 0, 11, 4));
 		assert_true(tb_read64(tb, FLUIDNPU_REG_TIME_LO) == tb->now);
 		tb_program_free(&p);
 		tb_free(tb);
@@ -987,7 +961,7 @@ static void test_register_access_does_what_is_due_first(void **state)
 	struct tb *tb = three_jobs(&p, &job);
 
 	(void)state;
-	tb->now = span(tb, &p, 0, 11, 4) + 1; /* the timer has not fired */
+	tb->now = tb_span(tb, &p, 0, 11, 4) + 1; /* the timer has not fired */
 	tb_queue_control(tb, 0, FLUIDNPU_QCTRL_ABORT);
 	tb_drain(tb, 100);
 	assert_int_equal(tb_status(tb, 1), FLUIDNPU_OK);
