@@ -2,7 +2,8 @@
 /*
  * The control block is the best one there is: npucc_control_row() against a search that
  * knows nothing of the order or the shortcuts of the compiler's, for the layers of large
- * networks and for random layers on random NPUs; and batching never hurts.
+ * networks and for random layers on random NPUs; and batching never hurts. And what --conventional
+ * puts there instead.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,7 @@
 
 #include "core_host.h"
 #include "networks.h"
-#include "program.h"
+#include "npucc_fixture.h"
 
 struct table {
 	struct fluidnpu_hw_policy row[FLUIDNPU_MAX_BATCH];
@@ -206,12 +207,36 @@ static void test_random_layers_on_random_npus(void **state)
 	}
 }
 
+static void test_conventional_npu_batches_along_the_rows_only(void **state)
+{
+	struct fx *f = *state;
+	struct npucc_program *p;
+	unsigned int count;
+
+	f->options.conventional = true;
+	fx_build_three_exits(f);
+	p = fx_compile(f);
+	for (unsigned int i = 0; i < p->net->num_layers; i += count) {
+		count = fnpu_group_size(&p->layers[i], p->net->num_layers - i);
+		for (unsigned int b = 1; b <= p->max_batch; b++) {
+			const struct fluidnpu_hw_policy *have = &p->control[i * p->max_batch + b - 1];
+			const struct fluidnpu_hw_policy want = { b, b, 1, 1 };
+			struct fnpu_cost c = { 0 };
+
+			assert_memory_equal(have, &want, sizeof(want));
+			fnpu_cost_pass(&p->config.geometry, &p->layers[i], count, &want, &c);
+			assert_int_equal(p->cost[i * p->max_batch + b - 1], c.cycles);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_resnet50),
 		cmocka_unit_test(test_mobilenetv2),
 		cmocka_unit_test(test_random_layers_on_random_npus),
+		TEST(test_conventional_npu_batches_along_the_rows_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ struct npucc_program *npucc_compile(struct npucc_arena *arena, const void *onnx,
 	program->net = net;
 	program->config = options->config;
 	program->accuracy_budget = options->accuracy_budget;
+	program->conventional = options->conventional;
 	program->max_batch = options->config.geometry.max_batch;
 	if (!npucc_read_exits(net, graph, options, error) ||
 	    !npucc_schedule(arena, net, error) ||

@@ -12,6 +12,8 @@
  * cost(n) is searched exhaustively: a larger B_R than ceil(n / b_p) would not be used, and
  * neither would a B_P above n. T is subadditive by construction: any split of b is one of the
  * paths that the minimum was taken over.
+ *
+ * For comparisons there is the one layout of a conventional NPU: <b, 1, 1>.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -72,6 +74,23 @@ void npucc_control_row(const struct fluidnpu_hw_geometry *g,
 	}
 }
 
+/* All samples in one pass along the rows. */
+static void conventional_row(const struct fluidnpu_hw_geometry *g,
+			     const struct fluidnpu_hw_layer *layers, unsigned int count,
+			     unsigned int max_batch, struct fluidnpu_hw_policy *row,
+			     uint64_t *cycles)
+{
+	unsigned int b;
+
+	for (b = 1; b <= max_batch; b++) {
+		struct fnpu_cost cost = { 0 };
+
+		row[b - 1] = (struct fluidnpu_hw_policy){ (uint8_t)b, (uint8_t)b, 1, 1 };
+		fnpu_cost_pass(g, layers, count, &row[b - 1], &cost);
+		cycles[b - 1] = cost.cycles;
+	}
+}
+
 bool npucc_control(struct npucc_arena *arena, struct npucc_program *program,
 		   struct npucc_error *error)
 {
@@ -82,8 +101,9 @@ bool npucc_control(struct npucc_arena *arena, struct npucc_program *program,
 	program->cost = npucc_alloc(arena, (size_t)num * max, sizeof(*program->cost));
 	for (i = 0; i < num; i += count) {
 		count = fnpu_group_size(&program->layers[i], num - i);
-		npucc_control_row(g, &program->layers[i], count, max,
-				  &program->control[(size_t)i * max], cycles);
+		(program->conventional ? conventional_row : npucc_control_row)(
+			g, &program->layers[i], count, max, &program->control[(size_t)i * max],
+			cycles);
 		for (b = 0; b < max; b++) {
 			if (cycles[b] > UINT32_MAX)
 				return npucc_fail(error, "layer %u ('%s') takes %" PRIu64 " cycles for a batch of %u, at most %u are possible",

@@ -33,6 +33,8 @@ static const char usage[] =
 "                           weight_sram_bytes, dram_bytes_per_kcycle,\n"
 "                           vector_lanes, layer_overhead_cycles, clock_hz, ...\n"
 "                           (default: the device's own defaults)\n"
+"  -c, --conventional       lay out batches as a conventional NPU: all samples along\n"
+"                           the rows, no PEs chained (for comparisons)\n"
 "  -h, --help               print this and exit\n"
 "  -V, --version            print the version and exit\n"
 "\n"
@@ -64,13 +66,14 @@ struct arguments {
 
 enum { OPT_JSON = 256, OPT_ROOFLINE };
 
-static const char options_short[] = "o:n:t:a:g:r::hV";
+static const char options_short[] = "o:n:t:a:g:cr::hV";
 static const struct option options_long[] = {
 	{ "output", required_argument, NULL, 'o' },
 	{ "name", required_argument, NULL, 'n' },
 	{ "thresholds", required_argument, NULL, 't' },
 	{ "accuracy-budget", required_argument, NULL, 'a' },
 	{ "geometry", required_argument, NULL, 'g' },
+	{ "conventional", no_argument, NULL, 'c' },
 	{ "report", optional_argument, NULL, 'r' },
 	{ "json", required_argument, NULL, OPT_JSON },
 	{ "roofline", required_argument, NULL, OPT_ROOFLINE },
@@ -90,7 +93,7 @@ static bool parse_form(const char *text, enum form *form, struct npucc_error *er
 	return true;
 }
 
-/* The options that have a value. */
+/* The options but --help and --version. */
 static bool parse_option(int option, struct arguments *a, struct npucc_error *error)
 {
 	struct npucc_options *o = &a->options;
@@ -112,6 +115,9 @@ static bool parse_option(int option, struct arguments *a, struct npucc_error *er
 				  optarg);
 	case 'g':
 		return npucc_geometry_set(&o->config, optarg, error);
+	case 'c':
+		o->conventional = true;
+		return true;
 	case 'r':
 		return parse_form(optarg, &a->report, error);
 	case OPT_JSON:

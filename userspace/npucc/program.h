@@ -26,6 +26,8 @@ struct cJSON;
  * @config: NPU to compile for
  * @accuracy_budget: percentage points that exiting early may cost, one of those that
  *	the model has thresholds for (metadata fluidnpu.exit.budgets); NULL: not asked for
+ * @conventional: lay out batches as an NPU does that knows nothing of exits: whole, along
+ *	the rows, no PEs chained
  * @num_thresholds: 0: the model's own, for @accuracy_budget or, without one, by default
  *	(metadata fluidnpu.exit.thresholds)
  */
@@ -33,6 +35,7 @@ struct npucc_options {
 	const char *name;
 	struct fnpu_config config;
 	const double *accuracy_budget;
+	bool conventional;
 	unsigned int num_thresholds;
 	float thresholds[FLUIDNPU_MAX_EXITS];
 };
@@ -40,6 +43,7 @@ struct npucc_options {
 /**
  * struct npucc_program - a compiled model
  * @accuracy_budget: that its thresholds were chosen by, or NULL
+ * @conventional: as in struct npucc_options
  * @control: [net->num_layers][max_batch], zero in the rows of fused layers
  * @cost: T(layer, b) in cycles, likewise
  * @image: struct fluidnpu_hw_program and all it refers to
@@ -51,6 +55,7 @@ struct npucc_program {
 	struct npucc_network *net;
 	struct fnpu_config config;
 	const double *accuracy_budget;
+	bool conventional;
 	unsigned int max_batch;
 	struct fluidnpu_hw_policy *control;
 	uint32_t *cost;
@@ -96,7 +101,7 @@ bool npucc_plan_memory(struct npucc_arena *arena, struct npucc_network *net,
 bool npucc_encode(struct npucc_arena *arena, struct npucc_program *program,
 		  struct npucc_error *error);
 
-/** npucc_control() - find the best layout for every group and live batch */
+/** npucc_control() - find the best layout for every group and live batch, or set the conventional one */
 bool npucc_control(struct npucc_arena *arena, struct npucc_program *program,
 		   struct npucc_error *error);
 
