@@ -234,6 +234,8 @@ void fnpu_cq_advance(struct fnpu_dev *dev);
 void fnpu_interrupt(struct fnpu_dev *dev, unsigned int vector);
 
 /* job.c */
+uint8_t fnpu_program_check(const struct fluidnpu_hw_program *p,
+			   const struct fluidnpu_hw_geometry *g, uint32_t program_bytes);
 unsigned int fnpu_entry_completions(const struct fnpu_dev *dev);
 bool fnpu_entry_take(struct fnpu_dev *dev, unsigned int queue, bool served);
 void fnpu_entry_abort(struct fnpu_dev *dev, unsigned int queue);

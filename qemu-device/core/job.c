@@ -141,8 +141,9 @@ static bool sqe_valid(const struct fluidnpu_hw_sqe *sqe, const struct fluidnpu_h
 	}
 }
 
-static uint8_t check_program(const struct fluidnpu_hw_program *p,
-			     const struct fluidnpu_hw_geometry *g, uint32_t program_bytes)
+/* Is the header one that this NPU runs? What it refers to is checked when it is used. */
+uint8_t fnpu_program_check(const struct fluidnpu_hw_program *p,
+			   const struct fluidnpu_hw_geometry *g, uint32_t program_bytes)
 {
 	uint64_t layers_end = p->layers_off +
 			      (uint64_t)p->num_layers * sizeof(struct fluidnpu_hw_layer);
@@ -204,7 +205,7 @@ static void take_run(struct fnpu_dev *dev, unsigned int queue, const struct flui
 		pop_and_end(dev, queue, sqe, &fault);
 		return;
 	}
-	fault.status = check_program(&q->program, &dev->config.geometry, sqe->program_bytes);
+	fault.status = fnpu_program_check(&q->program, &dev->config.geometry, sqe->program_bytes);
 	if (!fault.status && !samples_valid(sqe, samples, &q->program))
 		fault.status = FLUIDNPU_ERR_SQE;
 	if (fault.status) {

@@ -80,53 +80,51 @@ static bool time_valid(const struct fnpu_state *s, uint64_t event)
 	return event == FNPU_NEVER || (event >= s->time && event < MAX_TIME);
 }
 
-static bool batch_valid(const struct fnpu_queue *q, const struct fnpu_batch *b)
+/* What batch.c keeps true of one batch of the stack; adds its samples to those of their jobs. */
+static bool batch_valid(const struct fnpu_queue *q, const struct fnpu_batch *b,
+			unsigned int live[FNPU_MAX_JOBS])
 {
 	if (!is_bool(&b->on_chip) || b->next_layer >= q->program.num_layers || !b->num ||
 	    b->num > q->program.max_batch)
 		return false;
-	for (unsigned int i = 0; i < b->num; i++)
-		if (!is_bool(&b->members[i].evicted) || b->members[i].job >= FNPU_MAX_JOBS)
+	for (unsigned int i = 0; i < b->num; i++) {
+		const struct fnpu_member *m = &b->members[i];
+
+		if (!is_bool(&m->evicted) || m->job >= FNPU_MAX_JOBS ||
+		    m->index >= FLUIDNPU_MAX_BATCH)
 			return false;
+		live[m->job]++;
+	}
 	return true;
 }
 
-/* Each job in flight has as many samples in the batches as it says, and at least one. */
-static bool jobs_valid(const struct fnpu_queue *q)
+/* No job without a sample on the stack, or the reverse; those aborted have left it. */
+static bool jobs_valid(const struct fnpu_queue *q, const unsigned int live[FNPU_MAX_JOBS])
 {
-	unsigned int live[FNPU_MAX_JOBS] = { 0 };
-
-	for (unsigned int i = 0; i < q->num_batches; i++)
-		for (unsigned int j = 0; j < q->batches[i].num; j++)
-			live[q->batches[i].members[j].job]++;
 	for (unsigned int i = 0; i < FNPU_MAX_JOBS; i++) {
-		if (!is_bool(&q->jobs[i].used))
+		const struct fnpu_job *job = &q->jobs[i];
+
+		if (!is_bool(&job->used))
 			return false;
-		/* aborted ones have left their batches */
-		if (!q->ending && (q->jobs[i].used != (live[i] > 0) ||
-				   (live[i] && live[i] != q->jobs[i].live)))
+		if (!q->ending && (job->used != (live[i] > 0) || (live[i] && live[i] != job->live)))
 			return false;
 	}
 	return true;
 }
 
-static bool in_flight_valid(const struct fnpu_dev *dev, const struct fnpu_queue *q)
+static bool stack_valid(const struct fnpu_dev *dev, const struct fnpu_queue *q)
 {
 	const struct fluidnpu_hw_geometry *g = &dev->config.geometry;
-	const struct fluidnpu_hw_program *p = &q->program;
+	unsigned int live[FNPU_MAX_JOBS] = { 0 };
 
-	if (q->num_batches > g->stack_depth + 1 || (q->num_batches && !q->enabled) ||
-	    (q->ending && q->num_batches))
-		return false;
 	if (q->num_batches &&
-	    (!p->num_layers || p->num_layers > FLUIDNPU_MAX_LAYERS || !p->max_batch ||
-	     p->max_batch > g->max_batch || p->num_exits > FLUIDNPU_MAX_EXITS ||
-	     q->as_id >= g->num_as))
+	    (!q->enabled || q->ending || q->num_batches > g->stack_depth + 1 ||
+	     q->as_id >= g->num_as || fnpu_program_check(&q->program, g, q->program_bytes)))
 		return false;
 	for (unsigned int i = 0; i < q->num_batches; i++)
-		if (!batch_valid(q, &q->batches[i]))
+		if (!batch_valid(q, &q->batches[i], live))
 			return false;
-	return jobs_valid(q);
+	return jobs_valid(q, live);
 }
 
 static bool queue_valid(const struct fnpu_dev *dev, const struct fnpu_queue *q)
@@ -136,7 +134,7 @@ static bool queue_valid(const struct fnpu_dev *dev, const struct fnpu_queue *q)
 	if (q->entries ? !fnpu_ring_size_ok(q->entries) || q->head >= q->entries ||
 			 q->tail >= q->entries : q->enabled)
 		return false;
-	return in_flight_valid(dev, q);
+	return stack_valid(dev, q);
 }
 
 static bool cq_valid(const struct fnpu_state *s)
@@ -149,34 +147,39 @@ static bool cq_valid(const struct fnpu_state *s)
 	return cq->phase <= 1 && time_valid(s, cq->irq_deadline);
 }
 
-/* The group that runs, and the queue that it belongs to. */
-static bool group_valid(const struct fnpu_dev *dev)
+/* The layers in the worker's hands are those that the batch stands at. */
+static bool layers_valid(const struct fluidnpu_hw_program *p, const struct fnpu_batch *b,
+			 const struct fnpu_work *w)
 {
-	const struct fnpu_state *s = &dev->s;
-	const struct fnpu_work *w = &s->work;
-	const struct fnpu_queue *q;
-	const struct fnpu_batch *b;
+	if (!w->num_layers || w->num_layers > FLUIDNPU_MAX_GROUP ||
+	    w->num_layers > p->num_layers - b->next_layer)
+		return false;
+	for (unsigned int i = 0; i < w->num_layers; i++)
+		if (!fnpu_layer_valid(p, &w->layers[i]))
+			return false;
+	/* nothing comes behind the last head */
+	return b->next_layer + w->num_layers < p->num_layers ||
+	       w->layers[w->num_layers - 1].op == FLUIDNPU_LAYER_EXIT;
+}
 
-	if (!is_bool(&w->cancel) || !is_bool(&w->fault.write) || !time_valid(s, s->group_end) ||
-	    s->write_back_end >= MAX_TIME)
+/* The group that runs, and the queue that it belongs to. */
+static bool group_valid(struct fnpu_dev *dev)
+{
+	struct fnpu_state *s = &dev->s;
+	struct fnpu_queue *q;
+
+	if (!is_bool(&s->work.cancel) || !is_bool(&s->work.fault.write) ||
+	    !time_valid(s, s->group_end) || s->write_back_end >= MAX_TIME)
 		return false;
 	if (s->running < 0)
 		return s->running == -1 && s->group_end == FNPU_NEVER;
-	if (s->running >= (int)dev->config.geometry.num_queues || !s->cq.entries ||
-	    !s->queues[s->running].num_batches)
+	if (s->running >= (int)dev->config.geometry.num_queues || !s->cq.entries)
 		return false;
 	q = &s->queues[s->running];
-	b = &q->batches[q->num_batches - 1];
-	if (!w->num_layers || w->num_layers > FLUIDNPU_MAX_GROUP ||
-	    w->num_layers > q->program.num_layers - b->next_layer || w->num_samples != b->num)
-		return false;
-	for (unsigned int i = 0; i < w->num_layers; i++)
-		if (!fnpu_layer_valid(&q->program, &w->layers[i]))
-			return false;
-	return true;
+	return q->num_batches && layers_valid(&q->program, fnpu_batch_running(q), &s->work);
 }
 
-static const char *check_state(const struct fnpu_dev *dev)
+static const char *check_state(struct fnpu_dev *dev)
 {
 	const struct fnpu_state *s = &dev->s;
 
