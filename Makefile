@@ -72,7 +72,7 @@ run: ## classify the 10,000 Fashion-MNIST test images through /dev/fluidnpu in a
 
 check: ## run all tests, on the host and in the VM
 	@tools/deps.sh test
-	@$(MAKE) --no-print-directory -j$(JOBS) build host-tests vm-tests
+	@$(MAKE) --no-print-directory -j$(JOBS) build host-tests vm-tests networks
 	@tests/run
 
 vm: ## an interactive shell in the VM, with the device, the tools and the work tree
@@ -86,6 +86,12 @@ fuzz: ## fuzz the part NAME (core, file, onnx) for TIME seconds
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build
 	@tests/fuzz/run $(NAME) $(TIME)
+
+.PHONY: bench-npu
+bench-npu: ## time the networks: conventional NPU, fluid batching, fluid batching and stacking
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory -j$(JOBS) build-host networks
+	@tools/bench-npu
 
 install: ## install library, headers, tools and udev rule under PREFIX (/usr/local)
 	@tools/deps.sh build
@@ -136,6 +142,10 @@ fuzz-build: ## the fuzzers
 		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
 		fuzz-programs
 fuzz-programs: $(fuzzers:%=$(OUT)/tests/fuzz/fuzz_%) $(OUT)/tests/fuzz/seeds
+	@:
+
+.PHONY: networks
+networks: $(networks) $(OUT)/bin/bench-npu ## the large networks and what measures them
 	@:
 
 qemu: ## QEMU with the device
@@ -207,6 +217,7 @@ $(OUT)/bin/$(1): $$(call obj,$$(wildcard tools/$(1).c tools/$(1)_*.c) $$(common_
 endef
 $(eval $(call tool,npurun))
 $(eval $(call tool,npustat))
+$(eval $(call tool,bench-npu))
 
 $(OUT)/models/%.fnpu: tools/models/%.onnx $(OUT)/bin/npucc
 	$(call msg,NPUCC,$@)
