@@ -22,6 +22,7 @@
 #include "common/npurun_report.h"
 #include "common/npy_out.h"
 #include "common/progress.h"
+#include "common/trace.h"
 
 #define RESULTS_AT_ONCE		64
 #define FEW_SAMPLES		10	/* so many get a line each instead of a table */
@@ -36,6 +37,7 @@ struct options {
 	const char *policy;
 	const char *logits_dir;
 	const char *labels;
+	const char *trace;
 	const char *json;
 	const char *progress;
 	uint32_t batch;
@@ -50,6 +52,7 @@ struct options {
  * struct run - everything of one run
  * @inputs: open files, @num_open of them; their samples are numbered through
  * @total: samples to classify; @next: to submit next; @finished: come back
+ * @trace: where each sample leaves, without inputs; otherwise NULL
  * @few: outcome of each sample, when they are few and images; otherwise NULL
  * @sample, @row: buffers of one sample and of one row of logits
  */
@@ -62,6 +65,7 @@ struct run {
 	struct input *inputs;
 	int num_open;
 	uint8_t *labels;
+	uint8_t *trace;
 	uint64_t total;
 	uint64_t next;
 	uint64_t finished;
@@ -75,18 +79,22 @@ struct run {
 
 static const char usage[] =
 "Usage: npurun --model MODEL.fnpu [options] INPUT...\n"
+"       npurun --model MODEL.fnpu [options] --trace FILE\n"
 "Classify samples on a FluidNPU and report accuracy, exits, latency and use of the NPU.\n"
 "\n"
 "Inputs: IDX files of images (also .gz), float32 .npy of shape [N, C, H, W], PNG images.\n"
 "\n"
 "  --model FILE        compiled network (made by npucc)\n"
 "  --backend NAME      kmd: the kernel driver (default); emu: the NPU emulated in-process\n"
-"  --device PATH       device file (default " FNPU_DEVICE_PATH ")\n"
+"  --device WHAT       kmd: device file (default " FNPU_DEVICE_PATH "); emu: properties of the\n"
+"                      NPU that are not the default, as functional=off,max_stack=1\n"
 "  --submit HOW        uring or ioctl (default: io_uring where it is allowed)\n"
 "  --policy NAME       scheduling policy: adaptive (default) or serial\n"
 "  --batch N           at most N samples per batch\n"
 "  --limit N           only the first N samples\n"
 "  --all-exits         no early exit: every sample runs to the last exit head\n"
+"  --trace FILE        model the time of samples that leave at these exits, one number per\n"
+"                      sample, on an NPU that computes nothing (functional=off)\n"
 "  --labels FILE       IDX file of labels (also .gz), for the accuracy\n"
 "  --logits DIR        write the logits of exit N to DIR/exitN.npy, one row per sample;\n"
 "                      NaN where a sample had left before\n"
@@ -103,7 +111,7 @@ static const char usage[] =
 
 enum {
 	OPT_MODEL = 256, OPT_BACKEND, OPT_DEVICE, OPT_SUBMIT, OPT_POLICY, OPT_BATCH, OPT_LIMIT,
-	OPT_ALL_EXITS, OPT_LABELS, OPT_LOGITS, OPT_JSON, OPT_PROGRESS, OPT_QUIET, OPT_HELP,
+	OPT_ALL_EXITS, OPT_TRACE, OPT_LABELS, OPT_LOGITS, OPT_JSON, OPT_PROGRESS, OPT_QUIET, OPT_HELP,
 	OPT_VERSION,
 };
 
@@ -116,6 +124,7 @@ static const struct option long_options[] = {
 	{ "batch", required_argument, NULL, OPT_BATCH },
 	{ "limit", required_argument, NULL, OPT_LIMIT },
 	{ "all-exits", no_argument, NULL, OPT_ALL_EXITS },
+	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "labels", required_argument, NULL, OPT_LABELS },
 	{ "logits", required_argument, NULL, OPT_LOGITS },
 	{ "json", required_argument, NULL, OPT_JSON },
@@ -172,6 +181,9 @@ static void set_option(struct options *o, int option)
 	case OPT_ALL_EXITS:
 		o->all_exits = true;
 		break;
+	case OPT_TRACE:
+		o->trace = optarg;
+		break;
 	case OPT_LABELS:
 		o->labels = optarg;
 		break;
@@ -211,10 +223,10 @@ static void parse_options(struct options *o, int argc, char **argv)
 	o->num_inputs = argc - optind;
 	if (!o->model)
 		cli_usage_error("which network? Give --model MODEL.fnpu (npucc makes one from ONNX)");
-	if (!o->num_inputs)
+	if (!o->num_inputs && !o->trace)
 		cli_usage_error("nothing to classify: give at least one input file");
-	if (o->device && !strcmp(o->backend, "emu"))
-		cli_usage_error("--device makes no sense with --backend emu");
+	if (o->trace && (o->num_inputs || o->labels || o->logits_dir))
+		cli_usage_error("--trace computes nothing: it goes without inputs, --labels and --logits");
 }
 
 /* ---- setting up ---- */
@@ -261,6 +273,18 @@ static int open_labels(struct run *run)
 	return 0;
 }
 
+static int open_trace(struct run *run)
+{
+	const struct options *o = run->options;
+	struct fnpu_error error;
+
+	if (!o->trace)
+		return 0;
+	if (trace_open(o->trace, run->info->num_exits, &run->trace, &run->total, &error))
+		return cli_error("%s", error.text);
+	return 0;
+}
+
 static int open_logits(struct run *run)
 {
 	const char *dir = run->options->logits_dir;
@@ -302,6 +326,7 @@ static int open_device(struct run *run)
 {
 	const struct options *o = run->options;
 	struct fnpu_error error;
+	bool computes;
 
 	if (fnpu_device_open(o->backend, o->device, &run->device, &error))
 		return cli_error("%s", error.text);
@@ -309,7 +334,10 @@ static int open_device(struct run *run)
 		return cli_error("%s", error.text);
 	if (error.text[0])
 		cli_error("warning: %s", error.text);
-	if (!(fnpu_device_info(run->device)->features & FLUIDNPU_FEATURE_FUNCTIONAL))
+	computes = fnpu_device_info(run->device)->features & FLUIDNPU_FEATURE_FUNCTIONAL;
+	if (computes && o->trace)
+		return cli_error("--trace needs an NPU that only models time; the emulated one does with --device functional=off");
+	if (!computes && !o->trace)
 		cli_error("warning: this NPU only models time (functional=off): classes mean nothing");
 	return 0;
 }
@@ -335,14 +363,14 @@ static int setup(struct run *run)
 {
 	const struct options *o = run->options;
 	struct fnpu_error error;
-	bool images = true;
+	bool images = true, few;
 
 	for (int e = 0; e < FLUIDNPU_MAX_EXITS; e++)
 		run->logits[e].fd = -1;
 	if (fnpu_model_load(o->model, &run->model, &error))
 		return cli_error("%s", error.text);
 	run->info = fnpu_model_info(run->model);
-	if (open_inputs(run) || open_labels(run))
+	if (open_inputs(run) || open_labels(run) || open_trace(run))
 		return -1;
 	if (o->limit && o->limit < run->total)
 		run->total = o->limit;
@@ -351,10 +379,11 @@ static int setup(struct run *run)
 
 	for (int i = 0; i < o->num_inputs; i++)
 		images = images && run->inputs[i].one_image;
-	if (run->total <= FEW_SAMPLES || images)
+	few = !run->trace && (run->total <= FEW_SAMPLES || images);
+	if (few)
 		run->few = calloc(run->total, sizeof(*run->few));
 	run->report.latency = calloc(run->total, sizeof(*run->report.latency));
-	if (!run->report.latency || ((run->total <= FEW_SAMPLES || images) && !run->few))
+	if (!run->report.latency || (few && !run->few))
 		return cli_error("no memory for %" PRIu64 " results", run->total);
 	run->report.model = run->info;
 	run->report.device = fnpu_device_info(run->device);
@@ -381,6 +410,7 @@ static void teardown(struct run *run)
 	free(run->row);
 	free(run->sample);
 	free(run->labels);
+	free(run->trace);
 	free(run->inputs);
 	fnpu_model_free(run->model);
 }
@@ -397,24 +427,35 @@ static const struct input *input_of(const struct run *run, uint64_t *index)
 	return in;
 }
 
+/* What to submit for sample @index. */
+static int make_request(struct run *run, uint64_t index, struct fnpu_request *request)
+{
+	struct fnpu_error error;
+	const struct input *in;
+
+	*request = (struct fnpu_request){ .user_data = index };
+	if (run->trace) {
+		request->exit_index = run->trace[index];
+		return 0;
+	}
+	in = input_of(run, &index);
+	if (input_read(in, index, run->sample, &error))
+		return cli_error("%s", error.text);
+	request->input = run->sample;
+	request->input_bytes = in->sample_bytes;
+	request->format = in->format;
+	return 0;
+}
+
 /* Submits until the queue or the input is at its end. */
 static int fill_queue(struct run *run)
 {
-	struct fnpu_error error;
-
 	while (run->next < run->total) {
-		uint64_t index = run->next;
-		const struct input *in = input_of(run, &index);
-		struct fnpu_request request = {
-			.user_data = run->next,
-			.input = run->sample,
-			.input_bytes = in->sample_bytes,
-			.format = in->format,
-		};
-		int ret;
+		struct fnpu_request request;
+		int ret = make_request(run, run->next, &request);
 
-		if (input_read(in, index, run->sample, &error))
-			return cli_error("%s", error.text);
+		if (ret)
+			return ret;
 		ret = fnpu_session_submit(run->session, &request);
 		if (ret == -EAGAIN)
 			break;
@@ -454,11 +495,11 @@ static void tally_success(struct run *run, const struct fnpu_result *result)
 static void tally_failure(struct run *run, const struct fnpu_result *result)
 {
 	uint64_t index = result->user_data;
-	const struct input *in = input_of(run, &index);
+	const char *path = run->trace ? run->options->trace : input_of(run, &index)->path;
 
 	if (++run->report.errors > MAX_REASONS)
 		return;
-	cli_error("sample %" PRIu64 " of %s failed: %s", index, in->path, result->reason);
+	cli_error("sample %" PRIu64 " of %s failed: %s", index, path, result->reason);
 	if (run->report.errors == MAX_REASONS)
 		cli_error("further failures are only counted");
 }

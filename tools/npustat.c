@@ -30,7 +30,8 @@ static const char usage[] =
 "Usage: npustat [options]\n"
 "Show a FluidNPU: what it is, how busy it has been since its last reset, who uses it.\n"
 "\n"
-"  --device PATH    device file (default " FNPU_DEVICE_PATH ")\n"
+"  --device WHAT    kmd: device file (default " FNPU_DEVICE_PATH "); emu: properties of the NPU\n"
+"                   that are not the default, as max_stack=1\n"
 "  --backend NAME   kmd: the kernel driver (default); emu: the emulated NPU, unused\n"
 "  --json           as JSON\n"
 "  --help, --version\n"
@@ -348,8 +349,6 @@ int main(int argc, char **argv)
 		cli_usage_error("there is nothing to do with \"%s\"", argv[optind]);
 	if (strcmp(backend, "kmd") && strcmp(backend, "emu"))
 		cli_usage_error("--backend does not know \"%s\"", backend);
-	if (path && !strcmp(backend, "emu"))
-		cli_usage_error("--device makes no sense with --backend emu");
 	if (fnpu_device_open(backend, path, &device, &error)) {
 		cli_error("%s", error.text);
 		return EXIT_FAILURE;
