@@ -18,9 +18,18 @@
  * excepted. Because the BQL's owner may wait for the worker, the worker must never
  * wait for the BQL: its DMA goes to directly accessible RAM only, and the memory map
  * does not change while it runs (see fluidnpu_memory_begin()).
+ *
+ * Snapshots and migration: the state is the core's (fnpu_dev_save()), a layer in
+ * mid-run included. RAM is saved before devices are, so a VM that is stopped
+ * has no worker that writes to it: stopping waits for the worker, and as long as it
+ * lasts nothing that is due is done (fluidnpu_vm_state()).
+ *
+ * Faults to inject and the device's sudden removal are properties that can be set at
+ * any time, with -device as with qom-set; `-device fluidnpu,help` explains all.
  */
 
 #include "qemu/osdep.h"
+#include "qemu/error-report.h"
 #include "qemu/host-utils.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
@@ -28,14 +37,17 @@
 #include "qemu/thread.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
+#include "qapi/visitor.h"
 #include "exec/memory.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_device.h"
 #include "hw/pci/pcie.h"
 #include "hw/qdev-properties.h"
+#include "migration/qemu-file-types.h"
 #include "migration/vmstate.h"
 #include "qom/object.h"
 #include "system/cpu-timers.h"
+#include "system/runstate.h"
 
 #include "fnpu_core.h"
 
@@ -46,11 +58,15 @@ struct FluidNPUState {
     PCIDevice parent_obj;
 
     MemoryRegion regs;
+    MemoryRegion gone[2];   /* over the BARs once the device is @removed */
     QEMUTimer *timer;
     QEMUBH *bh;
     MemoryListener listener;
+    VMChangeStateEntry *vm_state;
     struct fnpu_config config;
-    struct fnpu_dev *dev;
+    struct fnpu_faults faults;  /* until there is @dev, which has them then */
+    struct fnpu_dev *dev;       /* NULL until realized */
+    bool removed;           /* written under the BQL, read by the worker, too */
 
     QemuThread worker;
     QemuMutex mutex;        /* protects the fields below */
@@ -82,11 +98,14 @@ static void fluidnpu_rearm(FluidNPUState *s)
     timer_mod(s->timer, MIN(ns, INT64_MAX));
 }
 
-/* The timer has fired, or the worker has finished what was due. */
+/* The timer has fired, the worker has finished what was due, or the VM goes on. */
 static void fluidnpu_due(void *opaque)
 {
     FluidNPUState *s = opaque;
 
+    if (!runstate_is_running()) {
+        return;             /* see fluidnpu_vm_state() */
+    }
     fnpu_dev_advance(s->dev, fluidnpu_now(s));
     fluidnpu_rearm(s);
 }
@@ -117,6 +136,23 @@ static const MemoryRegionOps fluidnpu_mmio_ops = {
     .impl = { .min_access_size = 4, .max_access_size = 4 },
 };
 
+static uint64_t fluidnpu_gone_read(void *opaque, hwaddr addr, unsigned size)
+{
+    return UINT64_MAX;
+}
+
+static void fluidnpu_gone_write(void *opaque, hwaddr addr, uint64_t value,
+                                unsigned size)
+{
+}
+
+/* What a bus without a device answers. */
+static const MemoryRegionOps fluidnpu_gone_ops = {
+    .read = fluidnpu_gone_read,
+    .write = fluidnpu_gone_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+};
+
 /*
  * DMA to and from RAM. Anything else (MMIO of other devices, ROM) is a bus error:
  * reaching it could take the BQL, and no driver has a reason to.
@@ -128,6 +164,9 @@ static bool fluidnpu_dma(FluidNPUState *s, uint64_t addr, void *buf,
     const MemTxAttrs attrs = { .memory = 1 };
     uint8_t *p = buf;
 
+    if (qatomic_read(&s->removed)) {
+        return false;
+    }
     RCU_READ_LOCK_GUARD();
     while (bytes) {
         hwaddr len = bytes, xlat;
@@ -167,17 +206,6 @@ static void fluidnpu_interrupt(void *host, unsigned vector)
     }
 }
 
-static void fluidnpu_work_start(void *host)
-{
-    FluidNPUState *s = host;
-
-    qemu_mutex_lock(&s->mutex);
-    s->work_pending = true;
-    s->work_busy = true;
-    qemu_cond_broadcast(&s->cond);
-    qemu_mutex_unlock(&s->mutex);
-}
-
 static bool fluidnpu_work_wait(void *host)
 {
     FluidNPUState *s = host;
@@ -190,6 +218,20 @@ static bool fluidnpu_work_wait(void *host)
     }
     qemu_mutex_unlock(&s->mutex);
     return late;
+}
+
+static void fluidnpu_work_start(void *host)
+{
+    FluidNPUState *s = host;
+
+    qemu_mutex_lock(&s->mutex);
+    s->work_pending = true;
+    s->work_busy = true;
+    qemu_cond_broadcast(&s->cond);
+    qemu_mutex_unlock(&s->mutex);
+    if (!runstate_is_running()) {
+        fluidnpu_work_wait(s);  /* a monitor's access; see fluidnpu_vm_state() */
+    }
 }
 
 static bool fluidnpu_work_ready(void *host)
@@ -254,6 +296,19 @@ static void fluidnpu_memory_begin(MemoryListener *listener)
     fluidnpu_work_wait(s);
 }
 
+/*
+ * Between stop and continue the memory belongs to whoever saves it: the worker has
+ * finished, and what falls due in between is done when the VM goes on.
+ */
+static void fluidnpu_vm_state(void *opaque, bool running, RunState state)
+{
+    if (running) {
+        fluidnpu_due(opaque);
+    } else {
+        fluidnpu_work_wait(opaque);
+    }
+}
+
 static void fluidnpu_reset(DeviceState *qdev)
 {
     FluidNPUState *s = FLUIDNPU(qdev);
@@ -262,11 +317,43 @@ static void fluidnpu_reset(DeviceState *qdev)
     fluidnpu_rearm(s);
 }
 
+static uint32_t fluidnpu_read_config(PCIDevice *pdev, uint32_t addr, int len)
+{
+    if (FLUIDNPU(pdev)->removed) {
+        return UINT32_MAX;
+    }
+    return pci_default_read_config(pdev, addr, len);
+}
+
 static void fluidnpu_write_config(PCIDevice *pdev, uint32_t addr, uint32_t val,
                                   int len)
 {
+    if (FLUIDNPU(pdev)->removed) {
+        return;
+    }
     pci_default_write_config(pdev, addr, val, len);
     pcie_cap_flr_write_config(pdev, addr, val, len);
+}
+
+/* Lays a region that answers as an empty slot does over @bar, disabled for now. */
+static void fluidnpu_init_gone(FluidNPUState *s, MemoryRegion *gone,
+                               MemoryRegion *bar)
+{
+    memory_region_init_io(gone, OBJECT(s), &fluidnpu_gone_ops, s,
+                          "fluidnpu-gone", memory_region_size(bar));
+    memory_region_set_enabled(gone, false);
+    memory_region_add_subregion_overlap(bar, 0, gone, 1);
+}
+
+/* The device is pulled out of its slot with everything that it was doing. */
+static void fluidnpu_vanish(FluidNPUState *s)
+{
+    qatomic_set(&s->removed, true);     /* fails what the worker still does */
+    fnpu_dev_reset(s->dev);
+    fluidnpu_rearm(s);
+    for (unsigned i = 0; i < ARRAY_SIZE(s->gone); i++) {
+        memory_region_set_enabled(&s->gone[i], true);
+    }
 }
 
 static void fluidnpu_realize(PCIDevice *pdev, Error **errp)
@@ -298,6 +385,9 @@ static void fluidnpu_realize(PCIDevice *pdev, Error **errp)
     }
     pcie_cap_flr_init(pdev);
 
+    fluidnpu_init_gone(s, &s->gone[0], &s->regs);
+    fluidnpu_init_gone(s, &s->gone[1], &pdev->msix_exclusive_bar);
+
     s->dev = fnpu_dev_new(&s->config, &fluidnpu_host_ops, s);
     if (!s->dev) {
         error_setg(errp, "fluidnpu: out of memory");
@@ -305,6 +395,7 @@ static void fluidnpu_realize(PCIDevice *pdev, Error **errp)
         msix_uninit_exclusive_bar(pdev);
         return;
     }
+    fnpu_dev_set_faults(s->dev, &s->faults);
     s->timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, fluidnpu_due, s);
     s->bh = qemu_bh_new_guarded(fluidnpu_due, s,
                                 &DEVICE(pdev)->mem_reentrancy_guard);
@@ -317,12 +408,18 @@ static void fluidnpu_realize(PCIDevice *pdev, Error **errp)
         .begin = fluidnpu_memory_begin,
     };
     memory_listener_register(&s->listener, pci_get_address_space(pdev));
+    s->vm_state = qdev_add_vm_change_state_handler(DEVICE(pdev),
+                                                   fluidnpu_vm_state, s);
+    if (s->removed) {
+        fluidnpu_vanish(s);
+    }
 }
 
 static void fluidnpu_exit(PCIDevice *pdev)
 {
     FluidNPUState *s = FLUIDNPU(pdev);
 
+    qemu_del_vm_change_state_handler(s->vm_state);
     memory_listener_unregister(&s->listener);
     fnpu_dev_reset(s->dev);         /* waits for the worker */
     qemu_mutex_lock(&s->mutex);
@@ -339,10 +436,7 @@ static void fluidnpu_exit(PCIDevice *pdev)
     msix_uninit_exclusive_bar(pdev);
 }
 
-static void fluidnpu_instance_init(Object *obj)
-{
-    fnpu_config_default(&FLUIDNPU(obj)->config);
-}
+/* --- properties ----------------------------------------------------------- */
 
 /*
  * The geometry's defaults are the core's (fluidnpu_instance_init()), so the
@@ -373,9 +467,209 @@ static const Property fluidnpu_properties[] = {
     DEFINE_PROP_BOOL("functional", FluidNPUState, config.functional, true),
 };
 
+/* What `-device fluidnpu,help` says of them; they are fixed once the device is there. */
+static const struct {
+    const char *name;
+    const char *description;
+} fluidnpu_descriptions[] = {
+    { "tile-rows", "T_R: activation rows of a tile" },
+    { "tile-depth", "T_P: multipliers per PE" },
+    { "tile-cols", "T_C: number of PEs" },
+    { "acc-tiles", "A: accumulator buffer in tiles of T_R x T_C" },
+    { "max-stack", "largest stacking factor k, a power of two; 1: PEs do not stack" },
+    { "max-batch", "largest live batch, 1 to 16" },
+    { "act-sram-bytes", "activation SRAM" },
+    { "weight-sram-bytes", "weight SRAM" },
+    { "dram-bytes-per-kcycle", "DRAM bandwidth, bytes per 1,024 cycles" },
+    { "vector-lanes", "elements that the vector unit handles per cycle" },
+    { "layer-overhead-cycles", "fixed cost of a layer" },
+    { "num-queues", "submission queues, 1 to 8" },
+    { "num-as", "address spaces, 1 to 64" },
+    { "stack-depth", "preempted batches that a queue can hold, 0 to 8; 0: no INJECT" },
+    { "clock-hz", "device clock" },
+    { "functional", "compute; off: only model time, samples say where they exit" },
+};
+
+/* Faults to inject. They can be set and read at any time, qom-set and qom-get do. */
+static const struct FluidNPUFault {
+    const char *name;
+    size_t offset;          /* in struct fnpu_faults */
+    const char *description;
+} fluidnpu_faults[] = {
+    { "fault-hang-layer", offsetof(struct fnpu_faults, hang_layer),
+      "a group that holds this layer never ends (4294967295: none)" },
+    { "fault-lose-interrupts", offsetof(struct fnpu_faults, lose_interrupts),
+      "so many of the next interrupts do not arrive" },
+    { "fault-corrupt-descriptors",
+      offsetof(struct fnpu_faults, corrupt_descriptors),
+      "so many of the next layer descriptors are read with wrong bits" },
+    { "fault-dma-errors", offsetof(struct fnpu_faults, dma_errors),
+      "so many of the next DMA accesses fail" },
+    { "fault-dram-percent", offsetof(struct fnpu_faults, dram_percent),
+      "DRAM takes so much of its usual time (100: healthy)" },
+};
+
+static void fluidnpu_fault_values(FluidNPUState *s, struct fnpu_faults *faults)
+{
+    if (s->dev) {
+        fnpu_dev_faults(s->dev, faults);
+    } else {
+        *faults = s->faults;
+    }
+}
+
+static uint32_t *fluidnpu_fault_value(struct fnpu_faults *faults,
+                                      const struct FluidNPUFault *fault)
+{
+    return (uint32_t *)((char *)faults + fault->offset);
+}
+
+static void fluidnpu_get_fault(Object *obj, Visitor *v, const char *name,
+                               void *opaque, Error **errp)
+{
+    struct fnpu_faults faults;
+
+    fluidnpu_fault_values(FLUIDNPU(obj), &faults);
+    visit_type_uint32(v, name, fluidnpu_fault_value(&faults, opaque), errp);
+}
+
+static void fluidnpu_set_fault(Object *obj, Visitor *v, const char *name,
+                               void *opaque, Error **errp)
+{
+    FluidNPUState *s = FLUIDNPU(obj);
+    struct fnpu_faults faults;
+    const char *reason;
+
+    fluidnpu_fault_values(s, &faults);
+    if (!visit_type_uint32(v, name, fluidnpu_fault_value(&faults, opaque),
+                           errp)) {
+        return;
+    }
+    reason = fnpu_faults_check(&faults);
+    if (reason) {
+        error_setg(errp, "fluidnpu: %s", reason);
+    } else if (s->dev) {
+        fnpu_dev_set_faults(s->dev, &faults);
+    } else {
+        s->faults = faults;
+    }
+}
+
+static bool fluidnpu_get_removed(Object *obj, Error **errp)
+{
+    return FLUIDNPU(obj)->removed;
+}
+
+static void fluidnpu_set_removed(Object *obj, bool value, Error **errp)
+{
+    FluidNPUState *s = FLUIDNPU(obj);
+
+    if (s->removed && !value) {
+        error_setg(errp, "fluidnpu: what was pulled out stays out; "
+                   "device_del it and plug in another");
+    } else if (value && s->dev) {
+        fluidnpu_vanish(s);
+    } else {
+        s->removed = value;
+    }
+}
+
+static void fluidnpu_class_properties(ObjectClass *klass)
+{
+    device_class_set_props(DEVICE_CLASS(klass), fluidnpu_properties);
+    for (unsigned i = 0; i < ARRAY_SIZE(fluidnpu_descriptions); i++) {
+        object_class_property_set_description(klass,
+            fluidnpu_descriptions[i].name, fluidnpu_descriptions[i].description);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(fluidnpu_faults); i++) {
+        const struct FluidNPUFault *fault = &fluidnpu_faults[i];
+
+        object_class_property_add(klass, fault->name, "uint32",
+                                  fluidnpu_get_fault, fluidnpu_set_fault, NULL,
+                                  (void *)fault);
+        object_class_property_set_description(klass, fault->name,
+                                              fault->description);
+    }
+    object_class_property_add_bool(klass, "surprise-removal",
+                                   fluidnpu_get_removed, fluidnpu_set_removed);
+    object_class_property_set_description(klass, "surprise-removal",
+        "on: the device is gone, without a word to the guest; for good");
+}
+
+static void fluidnpu_instance_init(Object *obj)
+{
+    FluidNPUState *s = FLUIDNPU(obj);
+
+    fnpu_config_default(&s->config);
+    fnpu_faults_default(&s->faults);
+}
+
+/* --- snapshots and migration ---------------------------------------------- */
+
+static int fluidnpu_put_core(QEMUFile *f, void *opaque, size_t size,
+                             const VMStateField *field, JSONWriter *desc)
+{
+    FluidNPUState *s = opaque;
+    const size_t bytes = fnpu_dev_state_bytes();
+    g_autofree uint8_t *state = g_malloc(bytes);
+
+    fnpu_dev_save(s->dev, state);
+    qemu_put_buffer(f, state, bytes);
+    return 0;
+}
+
+static int fluidnpu_get_core(QEMUFile *f, void *opaque, size_t size,
+                             const VMStateField *field)
+{
+    FluidNPUState *s = opaque;
+    const size_t bytes = fnpu_dev_state_bytes();
+    g_autofree uint8_t *state = g_malloc(bytes);
+    const char *reason;
+
+    if (qemu_get_buffer(f, state, bytes) != bytes) {
+        return -EIO;
+    }
+    reason = fnpu_dev_load(s->dev, state, bytes);
+    if (reason) {
+        error_report("fluidnpu: %s", reason);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static const VMStateInfo fluidnpu_core_info = {
+    .name = "fluidnpu-core",
+    .put = fluidnpu_put_core,
+    .get = fluidnpu_get_core,
+};
+
+static int fluidnpu_post_load(void *opaque, int version_id)
+{
+    FluidNPUState *s = opaque;
+
+    if (s->removed) {
+        fluidnpu_vanish(s);
+    }
+    fluidnpu_rearm(s);
+    return 0;
+}
+
 static const VMStateDescription fluidnpu_vmstate = {
     .name = TYPE_FLUIDNPU,
-    .unmigratable = 1,
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .post_load = fluidnpu_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_PCI_DEVICE(parent_obj, FluidNPUState),
+        VMSTATE_MSIX(parent_obj, FluidNPUState),
+        VMSTATE_BOOL(removed, FluidNPUState),
+        {
+            .name = "core",
+            .info = &fluidnpu_core_info,
+            .flags = VMS_SINGLE,
+        },
+        VMSTATE_END_OF_LIST()
+    },
 };
 
 static void fluidnpu_class_init(ObjectClass *klass, void *data)
@@ -385,6 +679,7 @@ static void fluidnpu_class_init(ObjectClass *klass, void *data)
 
     pc->realize = fluidnpu_realize;
     pc->exit = fluidnpu_exit;
+    pc->config_read = fluidnpu_read_config;
     pc->config_write = fluidnpu_write_config;
     pc->vendor_id = FLUIDNPU_PCI_VENDOR_ID;
     pc->device_id = FLUIDNPU_PCI_DEVICE_ID;
@@ -393,7 +688,7 @@ static void fluidnpu_class_init(ObjectClass *klass, void *data)
     dc->desc = "FluidNPU: batching NPU with early exits";
     dc->vmsd = &fluidnpu_vmstate;
     device_class_set_legacy_reset(dc, fluidnpu_reset);
-    device_class_set_props(dc, fluidnpu_properties);
+    fluidnpu_class_properties(klass);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 
