@@ -42,9 +42,11 @@ cut() {
 	rm -f "$socket"
 	guest "$dir" "$samples" --qmp "$socket" "$@" >"$dir.first" 2>&1 &
 	pid=$!
-	wait_for 'guest: starts' "$dir.first" "$pid" &&
+	if ! { wait_for 'guest: starts' "$dir.first" "$pid" &&
 		tests/qmp.py "$socket" stop-in-mid-job "$((samples / 3))" &&
-		tests/qmp.py "$socket" save "$dir.vmstate" || kill "$pid"
+		tests/qmp.py "$socket" save "$dir.vmstate"; }; then
+		kill "$pid"
+	fi
 	# 121: ended without a status of its own
 	wait "$pid" || status=$?
 	cat "$dir.first"
