@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Post-training static quantization of the trained network to an ONNX QDQ model.
+"""Post-training static quantization of a trained network to an ONNX QDQ model.
 
-    /usr/bin/python3 quantize.py [--weights DIR/weights.pt] [--out MODEL.onnx]
+    /usr/bin/python3 quantize.py [--network NAME] [--weights DIR/weights.pt] [--out MODEL.onnx]
 
 Activations: int8 per tensor, asymmetric; a tensor behind a ReLU has zero point
 -128, so that the ReLU is the lower clamp. Weights: int8 per output channel,
 symmetric, -127..127. Bias: int32 with scale s_x*s_w. Ranges minimise the mean
-squared error on the held-out images; the exits' thresholds are calibrated on
-the same images with the quantized model. Test images are used to report only.
+squared error on the held-out images. The model has no thresholds yet: they, and what
+quantization costs, come from thresholds.py, which is to run next.
 """
 
 import argparse
-import itertools
 import os
 
 import numpy as np
@@ -21,13 +20,11 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional
 
 import dataset
-import reference
-from network import CLASSES, EXITS, INPUT, NAME, Network, stage_macs
+from network import CLASSES, INPUT, NETWORKS, stage_macs
 
 F32 = np.float32
 OPSET = 13
 INPUT_SCALE = F32(1) / F32(255)
-LOSS_ALLOWED = 0.005        # accuracy that early exits may cost on the held-out images
 
 
 def float_run(ops, images):
@@ -38,7 +35,7 @@ def float_run(ops, images):
             x = values[op.inputs[0]]
             if op.kind == "conv":
                 y = functional.conv2d(x, torch.from_numpy(op.weight), torch.from_numpy(op.bias),
-                                      op.stride, op.weight.shape[2] // 2)
+                                      op.stride, op.weight.shape[2] // 2, groups=op.groups)
             elif op.kind == "add":
                 y = x + values[op.inputs[1]]
             elif op.kind == "pool":
@@ -126,8 +123,8 @@ class Writer:
         return outputs
 
 
-def build(ops, ranges):
-    """The QDQ ModelProto, without thresholds."""
+def build(title, ops, ranges):
+    """The QDQ ModelProto."""
     writer = Writer(ranges)
     values = {"input": writer.activation("input", "input")}
     for op in ops:
@@ -137,7 +134,7 @@ def build(ops, ranges):
             kernel = op.weight.shape[2]
             writer.node("Conv", op.name, inputs + writer.parameters(op), raw,
                         kernel_shape=[kernel] * 2, strides=[op.stride] * 2,
-                        pads=[kernel // 2] * 4, dilations=[1, 1], group=1)
+                        pads=[kernel // 2] * 4, dilations=[1, 1], group=op.groups)
         elif op.kind == "add":
             writer.node("Add", op.name, inputs, raw)
         elif op.kind == "pool":
@@ -154,98 +151,54 @@ def build(ops, ranges):
             raw = writer.node("Relu", op.name + ".relu", [raw], op.name + ".relu")
         values[op.name] = writer.activation(op.name, raw, output)
     graph = helper.make_graph(
-        writer.nodes, NAME,
+        writer.nodes, title,
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", *INPUT])],
         [helper.make_tensor_value_info(f"exit{e}", TensorProto.FLOAT, ["N", CLASSES])
-         for e in range(EXITS)], writer.initializers)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)],
-                             producer_name="fluidnpu/tools/train", ir_version=onnx.IR_VERSION)
+         for e in range(1 + ops[-1].stage)], writer.initializers)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)],
+                              producer_name="fluidnpu/tools/train", ir_version=onnx.IR_VERSION)
+    helper.set_model_props(proto, {
+        "fluidnpu.labels": ",".join(dataset.LABELS),
+        "fluidnpu.input.byte_scale": "0.00392156862745098",
+        "fluidnpu.input.byte_offset": "0",
+        "fluidnpu.exit.criterion": "confidence"})
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
 
 
-def confidences(logits):
-    """Softmax probability of the top class."""
-    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
-    return 1 / np.exp(shifted).sum(1)
-
-
-def early_exit(logits, labels, thresholds):
-    """(accuracy, share of samples per exit) under top-1 confidence thresholds."""
-    left, hits, shares = np.ones(len(labels), bool), 0, []
-    for values, threshold in zip(logits, thresholds):
-        leaves = left & (confidences(values) >= threshold)
-        hits += (values.argmax(1) == labels)[leaves].sum()
-        shares.append(leaves.mean())
-        left &= ~leaves
-    return hits / len(labels), shares
-
-
-def choose_thresholds(logits, labels, macs):
-    """Least mean compute whose accuracy is within LOSS_ALLOWED of the last exit."""
-    least = (logits[-1].argmax(1) == labels).mean() - LOSS_ALLOWED
-    cost, best = np.cumsum(macs), None
-    for early in itertools.product(np.arange(50, 100) / 100, repeat=EXITS - 1):
-        accuracy, shares = early_exit(logits, labels, (*early, 0.0))
-        compute = float(np.dot(shares, cost))
-        if accuracy >= least and (best is None or compute < best[0]):
-            best = compute, (*early, 0.0)
-    return best[1]
-
-
-def report(title, float_logits, logits, labels, thresholds, macs):
-    print(f"\n{title}, {len(labels)} images")
-    print("exit  MACs up to it  float %   int8 %  threshold  leaves here %")
-    accuracy, shares = early_exit(logits, labels, thresholds)
-    for e in range(EXITS):
-        hits = [100 * (x[e].argmax(1) == labels).mean() for x in (float_logits, logits)]
-        print(f"{e:4d}  {np.cumsum(macs)[e]:13,d}  {hits[0]:7.2f}  {hits[1]:7.2f}  "
-              f"{thresholds[e]:9.2f}  {100 * shares[e]:13.2f}")
-    mean = np.dot(shares, np.cumsum(macs))
-    print(f"with thresholds: {100 * accuracy:.2f} %, mean {mean:,.0f} MACs "
-          f"({100 * mean / sum(macs):.1f} % of full depth)")
+def float_accuracy(ops, images, labels):
+    """Share of the images that each exit gets right before quantization."""
+    hits = [[v[op.name].argmax(1).numpy() for op in ops if op.kind == "gemm"]
+            for v in float_run(ops, images)]
+    return [(np.concatenate(column) == labels).mean() for column in zip(*hits)]
 
 
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", default=os.path.join(here, "../../out/train", NAME, "weights.pt"))
-    parser.add_argument("--out", default=os.path.join(here, "../models", NAME + ".onnx"))
+    parser.add_argument("--network", choices=NETWORKS, default="fmnist-resnet3")
+    parser.add_argument("--weights", help="default: out/train/NETWORK/weights.pt")
+    parser.add_argument("--out", help="default: tools/models/NETWORK.onnx")
     args = parser.parse_args()
+    weights = args.weights or os.path.join(here, "../../out/train", args.network, "weights.pt")
+    out = args.out or os.path.join(here, "../models", args.network + ".onnx")
     torch.set_num_threads(2)
     torch.set_grad_enabled(False)
 
-    network = Network()
-    network.load_state_dict(torch.load(args.weights))
+    network = NETWORKS[args.network]()
+    network.load_state_dict(torch.load(weights))
     network.eval()
     ops = network.folded()
-    macs = stage_macs(ops)
-    held_out, held_out_labels = dataset.load("held-out")
-    proto = build(ops, calibrate(ops, held_out))
-    onnx.checker.check_model(proto, full_check=True)
-    onnx.save(proto, args.out)
-
-    model = reference.Model(args.out)
-    logits = model.run_all(held_out)
-    thresholds = choose_thresholds(logits, held_out_labels, macs)
-    helper.set_model_props(proto, {
-        "fluidnpu.labels": ",".join(dataset.LABELS),
-        "fluidnpu.input.byte_scale": "0.00392156862745098",
-        "fluidnpu.input.byte_offset": "0",
-        "fluidnpu.exit.criterion": "confidence",
-        "fluidnpu.exit.thresholds": ",".join(f"{t:g}" for t in thresholds)})
-    onnx.save(proto, args.out)
-    with open(os.path.splitext(args.out)[0] + ".labels.txt", "w", encoding="ascii") as file:
+    onnx.save(build(args.network, ops, calibrate(ops, dataset.load("held-out")[0])), out)
+    with open(os.path.splitext(out)[0] + ".labels.txt", "w", encoding="ascii") as file:
         file.write("\n".join(dataset.LABELS) + "\n")
 
-    def float_logits(images):
-        runs = [[v[f"exit{e}"].numpy() for e in range(EXITS)] for v in float_run(ops, images)]
-        return [np.concatenate(column) for column in zip(*runs)]
-
-    print(f"{args.out}: {os.path.getsize(args.out)} bytes, "
+    print(f"{out}: {os.path.getsize(out)} bytes, "
           f"{sum(op.weight.size + op.bias.size for op in ops if op.weight is not None)} parameters")
+    macs = stage_macs(ops)
     print("MACs per stage:", " + ".join(f"{m:,d}" for m in macs), f"= {sum(macs):,d}")
-    report("Held-out", float_logits(held_out), logits, held_out_labels, thresholds, macs)
-    test, test_labels = dataset.load("test")
-    report("Test", float_logits(test), model.run_all(test), test_labels, thresholds, macs)
+    test = float_accuracy(ops, *dataset.load("test"))
+    print("Test, floating point:", " / ".join(f"{100 * share:.2f}" for share in test), "%")
 
 
 if __name__ == "__main__":

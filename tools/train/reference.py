@@ -50,8 +50,8 @@ def fma(a, b, c):
     return (a.astype(np.float64) * np.float64(b) + np.float64(c)).astype(F32)
 
 
-def accumulate(x, weight, stride=1, pad=0):
-    """Exact integer convolution of x [N,C,H,W] with weight [M,C,k,k], int32.
+def accumulate(x, weight, stride=1, pad=0, groups=1):
+    """Exact integer convolution of x [N,C,H,W] with weight [M,C/groups,k,k], int32.
 
     binary32 is exact below 2^24; the weight's two nibbles stay below that.
     """
@@ -61,15 +61,16 @@ def accumulate(x, weight, stride=1, pad=0):
         if 255 * 15 * weight[0].size >= 1 << 24:
             raise ValueError("convolution too large for this reference")
         half = torch.nn.functional.conv2d(source, torch.from_numpy(part.astype(F32)),
-                                          stride=stride, padding=pad)
+                                          stride=stride, padding=pad, groups=groups)
         total = total + half.numpy().astype(np.int32) * factor
     return total
 
 
-def multiply_accumulate(x, weight, bias, out_scale, zero_point, stride=1, pad=0):
+def multiply_accumulate(x, weight, bias, out_scale, zero_point, stride=1, pad=0,
+                        groups=1):
     """Conv, and Gemm as a 1x1 one. weight and bias are Quantized, scales per channel."""
     acc = accumulate(x.codes.astype(np.int32) - x.zero_point, weight.codes.astype(np.int32),
-                     stride, pad)
+                     stride, pad, groups)
     acc = acc + bias.codes[None, :, None, None]
     scale = (x.scale * weight.scale) / out_scale            # binary32, in this order
     scale = np.broadcast_to(scale, weight.codes.shape[:1])[None, :, None, None]
@@ -123,7 +124,8 @@ class Model:
         if node.op_type == "Conv":
             weight, bias = (self.parameter(i) for i in node.input[1:])
             return multiply_accumulate(activations[0], weight, bias, scale, zero_point,
-                                       attributes["strides"][0], attributes["pads"][0])
+                                       attributes["strides"][0], attributes["pads"][0],
+                                       attributes["group"])
         if node.op_type == "Gemm":
             weight, bias = (self.parameter(i) for i in node.input[1:])
             x = activations[0]

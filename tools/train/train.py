@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Trains the three-exit network on Fashion-MNIST, on the CPU.
+"""Trains one of the networks on Fashion-MNIST, on the CPU.
 
-    OMP_WAIT_POLICY=passive nice /usr/bin/python3 train.py [--epochs N] [--seed S] [--out DIR]
+    OMP_WAIT_POLICY=passive nice /usr/bin/python3 train.py [--network NAME] [--epochs N]
+                                            [--seed S] [--start WEIGHTS.pt] [--out DIR]
 
 Writes DIR/checkpoint.pt after each epoch and goes on from it when started
 again; the result after the last epoch is DIR/weights.pt. Same seed, thread
-count and PyTorch: same weights. The test images are only looked at in the
-end, to print what was reached.
+count and PyTorch: same weights. --start takes what has the same name and shape
+from another network's weights. The test images are only looked at in the end, to
+print what was reached.
 """
 
 import argparse
@@ -19,9 +21,9 @@ import torch
 from torch.nn import functional as F
 
 import dataset
-from network import EXITS, NAME, Network
+from network import NETWORKS
 
-EXIT_WEIGHTS = (0.2, 0.3, 1.0)   # of the exits' losses
+EXIT_WEIGHTS = {3: (0.2, 0.3, 1.0), 4: (0.2, 0.2, 0.3, 1.0)}    # of the exits' losses
 DISTILL = 0.5                       # share of an early exit's loss taught by the last exit
 TEMPERATURE = 2.0
 SHIFT = 2                           # pixels
@@ -39,10 +41,20 @@ def augment(images, generator):
     return padded[index, 0, rows[:, :, None], cols[:, None, :]][:, None]
 
 
+def start_from(model, path):
+    """Takes over from a trained network what this one has, too."""
+    own = model.state_dict()
+    shared = {name: value for name, value in torch.load(path).items()
+              if name in own and own[name].shape == value.shape}
+    model.load_state_dict(shared, strict=False)
+    print(f"{len(shared)} of {len(own)} tensors from {path}")
+
+
 def joint_loss(logits, labels):
+    weights = EXIT_WEIGHTS[len(logits)]
     teacher = F.softmax(logits[-1].detach() / TEMPERATURE, 1)
-    total = EXIT_WEIGHTS[-1] * F.cross_entropy(logits[-1], labels)
-    for weight, early in zip(EXIT_WEIGHTS, logits[:-1]):
+    total = weights[-1] * F.cross_entropy(logits[-1], labels)
+    for weight, early in zip(weights, logits[:-1]):
         student = F.log_softmax(early / TEMPERATURE, 1)
         soft = F.kl_div(student, teacher, reduction="batchmean") * TEMPERATURE ** 2
         total = total + weight * ((1 - DISTILL) * F.cross_entropy(early, labels) + DISTILL * soft)
@@ -60,7 +72,7 @@ def learning_rate(step, steps, peak):
 @torch.no_grad()
 def accuracy(model, images, labels):
     model.eval()
-    hits = np.zeros(EXITS)
+    hits = np.zeros(model.exits)
     for i in range(0, len(images), 500):
         for e, logits in enumerate(model(images[i:i + 500])):
             hits[e] += (logits.argmax(1) == labels[i:i + 500]).sum().item()
@@ -74,15 +86,18 @@ def percent(values):
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", choices=NETWORKS, default="fmnist-resnet3")
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--peak", type=float, default=0.2, help="highest learning rate")
+    parser.add_argument("--start", help="another network's weights.pt to begin with")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", default=os.path.join(here, "../../out/train", NAME))
+    parser.add_argument("--out", help="default: out/train/NETWORK")
     args = parser.parse_args()
+    out = args.out or os.path.join(here, "../../out/train", args.network)
 
-    os.makedirs(args.out, exist_ok=True)
+    os.makedirs(out, exist_ok=True)
     torch.set_num_threads(args.threads)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(args.seed)
@@ -94,7 +109,10 @@ def main():
 
     images, labels = tensors("train")
     held_out = tensors("held-out")
-    model = Network().to(memory_format=torch.channels_last)     # half as long on AVX2
+    model = NETWORKS[args.network]()
+    if args.start:
+        start_from(model, args.start)
+    model = model.to(memory_format=torch.channels_last)     # half as long on AVX2
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     optimizer = torch.optim.SGD([{"params": decayed, "weight_decay": 5e-4},
@@ -102,11 +120,12 @@ def main():
                                 lr=args.peak, momentum=0.9, nesterov=True)
     print(f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
 
-    checkpoint = os.path.join(args.out, "checkpoint.pt")
+    run = (args.network, args.epochs, args.seed, args.batch, args.peak, args.start)
+    checkpoint = os.path.join(out, "checkpoint.pt")
     first = 0
     if os.path.exists(checkpoint):
         saved = torch.load(checkpoint)
-        if saved["args"] != (args.epochs, args.seed, args.batch, args.peak):
+        if saved["run"] != run:
             raise SystemExit(f"{checkpoint} is from another run; remove it or use another --out")
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
@@ -121,7 +140,8 @@ def main():
         order = torch.randperm(len(images), generator=generator)
         for step in range(per_epoch):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(epoch * per_epoch + step, args.epochs * per_epoch, args.peak)
+                group["lr"] = learning_rate(epoch * per_epoch + step, args.epochs * per_epoch,
+                                            args.peak)
             pick = order[step * args.batch:(step + 1) * args.batch]
             loss = joint_loss(model(augment(images[pick], generator)), labels[pick])
             optimizer.zero_grad(set_to_none=True)
@@ -131,12 +151,12 @@ def main():
         print(f"epoch {epoch + 1:2d}  loss {model_loss / per_epoch:.4f}  "
               f"held-out {percent(accuracy(model, *held_out))} %  "
               f"{time.time() - start:.0f} s", flush=True)
-        torch.save({"args": (args.epochs, args.seed, args.batch, args.peak), "epoch": epoch + 1,
-                    "model": model.state_dict(), "optimizer": optimizer.state_dict(),
-                    "generator": generator.get_state()}, checkpoint + ".new")
+        torch.save({"run": run, "epoch": epoch + 1, "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(), "generator": generator.get_state()},
+                   checkpoint + ".new")
         os.replace(checkpoint + ".new", checkpoint)
 
-    torch.save(model.state_dict(), os.path.join(args.out, "weights.pt"))
+    torch.save(model.state_dict(), os.path.join(out, "weights.pt"))
     print(f"test {percent(accuracy(model, *tensors('test')))} %")
 
 
