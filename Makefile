@@ -40,7 +40,7 @@ npucc_src := $(wildcard userspace/npucc/*.c)
 common_src := $(wildcard tools/common/*.c)
 host_tests := $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c))
 host_helpers := $(filter-out $(host_tests:%=tests/host/%.c),$(wildcard tests/host/*.c))
-fuzzers := file onnx
+fuzzers := core file onnx
 vm_tests := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/test_*.c))
 examples := $(patsubst userspace/examples/%.c,$(OUT)/examples/%,$(wildcard userspace/examples/*.c))
 vm_helpers := $(filter-out $(vm_tests:%=tests/vm/%.c),$(wildcard tests/vm/*.c))
@@ -164,6 +164,11 @@ $(OUT)/obj/%_avx2.o: %_avx2.c
 	$(call msg,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -mavx2 -c $< -o $@
+
+$(OUT)/obj/%_avx512vnni.o: %_avx512vnni.c
+	$(call msg,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -mavx512bw -mavx512vnni -c $< -o $@
 
 $(OUT)/obj/%.o: %.c
 	$(call msg,CC,$<)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fnpu_internal.h"
-#include "gemm.h"
+#include "kernels.h"
 
 #define GEOMETRY_END (FLUIDNPU_REG_GEOMETRY + sizeof(struct fluidnpu_hw_geometry))
 #define COUNTERS_BYTES (FLUIDNPU_CNT_NUM * 8)
@@ -87,7 +87,7 @@ struct fnpu_dev *fnpu_dev_new(const struct fnpu_config *config,
 	dev->config = *config;
 	dev->ops = ops;
 	dev->host = host;
-	dev->gemm = fnpu_gemm_select();
+	dev->kernels = fnpu_kernels_all()[0];
 	fnpu_faults_default(&none);
 	fnpu_dev_set_faults(dev, &none);
 	fnpu_dev_reset(dev);
@@ -96,22 +96,10 @@ struct fnpu_dev *fnpu_dev_new(const struct fnpu_config *config,
 
 void fnpu_dev_free(struct fnpu_dev *dev)
 {
-	struct fnpu_scratch *s;
-
 	if (!dev)
 		return;
 	fnpu_dev_reset(dev);
-	s = &dev->scratch;
-	free(s->in.data);
-	free(s->in2.data);
-	free(s->out.data);
-	free(s->weights.data);
-	free(s->packed.data);
-	free(s->bias.data);
-	free(s->scale.data);
-	free(s->weight_zp.data);
-	free(s->padded.data);
-	free(s->rows.data);
+	fnpu_scratch_free(&dev->scratch);
 	free(dev);
 }
 

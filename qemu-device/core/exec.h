@@ -14,10 +14,11 @@
 
 #ifndef FNPU_MAX_LAYER_WORK	/* fuzzers make it small */
 #define FNPU_MAX_LAYER_WORK	(1ull << 33)	/* multiplications or elements for one sample */
+#define FNPU_MAX_DEPTH		(1u << 18)	/* products that one output sums up */
 #endif
 
 struct fnpu_dev;
-struct fnpu_gemm_kernels;
+struct fnpu_kernels;
 
 /** struct fnpu_fault - why an access or a layer failed; status FLUIDNPU_OK: it did not */
 struct fnpu_fault {
@@ -67,19 +68,34 @@ struct fnpu_buffer {
 
 /** struct fnpu_scratch - the worker's */
 struct fnpu_scratch {
-	struct fnpu_buffer in, in2, out;	/* int8 tensors of one sample */
+	struct fnpu_buffer in, in2;		/* int8 tensors: of a pass, of one sample */
+	struct fnpu_buffer out;			/* int8: of a row tile, of one sample */
 	struct fnpu_buffer weights;		/* as in the program */
-	struct fnpu_buffer packed;		/* int16, for the kernels */
 	struct fnpu_buffer bias, scale, weight_zp;
-	struct fnpu_buffer padded;		/* int16, input less its zero point */
-	struct fnpu_buffer rows;		/* int16 [block][depth] */
+	struct fnpu_buffer packed;		/* int16 panels of weights (weights.c) */
+	struct fnpu_buffer rows, panel, acc;	/* of a row tile (pe_array.c) */
+	struct fnpu_buffer taps, zeros;		/* of a depthwise one */
 };
 
 /* layer.c */
 bool fnpu_layer_valid(const struct fluidnpu_hw_program *program,
 		      const struct fluidnpu_hw_layer *layer);
 void fnpu_work_run(struct fnpu_dev *dev, struct fnpu_work *work);
+bool fnpu_out_of_memory(struct fnpu_work *work);
 void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes);
+void fnpu_scratch_free(struct fnpu_scratch *scratch);
+
+/** fnpu_work_cancelled() - does nobody want the results any more? */
+static inline bool fnpu_work_cancelled(const struct fnpu_work *w)
+{
+	return __atomic_load_n(&w->cancel, __ATOMIC_RELAXED);
+}
+
+/** fnpu_tensor_iova() - where the sample's tensor at @off is */
+static inline uint64_t fnpu_tensor_iova(const struct fluidnpu_hw_sample *s, uint32_t off)
+{
+	return off == FLUIDNPU_TENSOR_INPUT ? s->input_iova : s->state_iova + off;
+}
 
 /* vector.c */
 void fnpu_vector_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
@@ -91,6 +107,26 @@ void fnpu_vector_concat(const struct fluidnpu_hw_layer *l, const int8_t *table,
 			const int8_t *in, int8_t *out);
 void fnpu_vector_exit_head(const struct fluidnpu_hw_layer *l, const int8_t *logits,
 			   struct fnpu_head_result *result);
+
+/** struct fnpu_window - the part of a pooling window that lies in the input, ends excluded */
+struct fnpu_window {
+	unsigned int y0, y1, x0, x1;
+};
+
+/** fnpu_window_at() - of the output at @oy, @ox */
+static inline struct fnpu_window fnpu_window_at(const struct fluidnpu_hw_layer *l,
+						unsigned int oy, unsigned int ox)
+{
+	int y = (int)(oy * l->stride_h) - l->pad_t, x = (int)(ox * l->stride_w) - l->pad_l;
+	int y1 = y + l->kernel_h, x1 = x + l->kernel_w;
+
+	return (struct fnpu_window){
+		.y0 = y < 0 ? 0 : y,
+		.y1 = y1 > l->in_h ? l->in_h : y1,
+		.x0 = x < 0 ? 0 : x,
+		.x1 = x1 > l->in_w ? l->in_w : x1,
+	};
+}
 
 /** fnpu_float() - the binary32 whose bits are @bits */
 static inline float fnpu_float(uint32_t bits)

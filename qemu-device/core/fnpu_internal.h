@@ -11,7 +11,9 @@
  *	group.c		a group of layers: fetched, priced, started, finished
  *	exec.h		what the engine hands to the execution of layers, and
  *	layer.c		one layer: validation and functional execution
- *	gemm.c, gemm_avx2.c	int8 matrix kernels
+ *	pe_array.c	the matrix engine: the loop nest, as a batch is laid out
+ *	weights.c	weights on their way there
+ *	kernels.h	inner loops per instruction set: gemm*.c, depthwise*.c, vector_*.c
  *	vector.c	add, pooling, concatenation, exit heads
  *	cost.c		the time model
  *	faults.c	faults on purpose
@@ -203,7 +205,7 @@ struct fnpu_dev {
 	bool late;
 	struct fnpu_tlb_entry tlb[FNPU_TLB_ENTRIES];
 	struct fnpu_scratch scratch;
-	const struct fnpu_gemm_kernels *gemm;
+	const struct fnpu_kernels *kernels;
 };
 
 /* dev.c */

@@ -1,84 +1,111 @@
 // SPDX-License-Identifier: MIT
 /*
- * The kernels of gemm.h for AVX2. vpmaddwd multiplies int16 pairs and adds each pair
- * in int32, which is exact; conversions and products round as the plain C does.
+ * The matrix kernels for AVX2. vpmaddwd multiplies int16 pairs and adds the two
+ * products in int32, which is exact; conversions and products round as in plain C.
  */
-#include "gemm.h"
+#include "kernels.h"
 
 #ifdef __AVX2__
-#include <immintrin.h>
 #include <string.h>
 
-#define STEP(r) do {							\
-		int32_t pair;						\
-		__m256i va;						\
-		memcpy(&pair, a + (size_t)(r) * depth_pad + d, 4);	\
-		va = _mm256_set1_epi32(pair);				\
-		s##r##0 = _mm256_add_epi32(s##r##0, _mm256_madd_epi16(va, b0)); \
-		s##r##1 = _mm256_add_epi32(s##r##1, _mm256_madd_epi16(va, b1)); \
-	} while (0)
+#include "avx2.h"
 
-#define STORE(r) do {							\
-		_mm256_storeu_si256((__m256i *)&acc[r][0], s##r##0);	\
-		_mm256_storeu_si256((__m256i *)&acc[r][8], s##r##1);	\
-	} while (0)
-
-static void block_avx2(const int16_t *a, const int16_t *b, unsigned int depth_pad,
-		       int32_t acc[FNPU_GEMM_ROWS][FNPU_GEMM_COLS])
+void fnpu_widen_avx2(const int8_t *from, size_t n, int zero, int16_t *to)
 {
-	__m256i s00 = _mm256_setzero_si256(), s01 = s00, s10 = s00, s11 = s00;
-	__m256i s20 = s00, s21 = s00, s30 = s00, s31 = s00;
-	__m256i s40 = s00, s41 = s00, s50 = s00, s51 = s00;
+	const __m256i z = _mm256_set1_epi16((int16_t)zero);
 
-	for (unsigned int d = 0; d < depth_pad; d += 2) {
-		const int16_t *pair_b = b + (size_t)d * FNPU_GEMM_COLS;
-		__m256i b0 = _mm256_loadu_si256((const __m256i *)pair_b);
-		__m256i b1 = _mm256_loadu_si256((const __m256i *)(pair_b + 16));
+	for (size_t i = 0; i < n; i += 16) {
+		__m128i codes = _mm_loadu_si128((const __m128i *)(from + i));
 
-		STEP(0);
-		STEP(1);
-		STEP(2);
-		STEP(3);
-		STEP(4);
-		STEP(5);
+		_mm256_storeu_si256((__m256i *)(to + i),
+				    _mm256_sub_epi16(_mm256_cvtepi8_epi16(codes), z));
 	}
-	STORE(0);
-	STORE(1);
-	STORE(2);
-	STORE(3);
-	STORE(4);
-	STORE(5);
 }
 
-static void requantize_avx2(const struct fluidnpu_hw_layer *l, const int32_t *acc,
-			    const int32_t *bias, const float *scale, unsigned int n, int8_t *out)
+/* Two neighbouring int16, in all lanes. */
+static inline __m256i broadcast_pair(const int16_t *at)
 {
-	const __m256 lo = _mm256_set1_ps(-1024.0f), hi = _mm256_set1_ps(1024.0f);
+	int32_t pair;
+
+	memcpy(&pair, at, sizeof(pair));
+	return _mm256_set1_epi32(pair);
+}
+
+/*
+ * With @rows and @halves constant, all sums stay in registers: 6 x 2 of them, two of
+ * weights and one of activations are 15 of the 16.
+ */
+static inline __attribute__((always_inline)) void
+block(const int16_t *a, size_t stride, const int16_t *b, unsigned int pairs,
+      int32_t *const acc[FNPU_BLOCK_ROWS], const unsigned int rows, const unsigned int halves)
+{
+	__m256i sum[FNPU_BLOCK_ROWS][2];
+
+#pragma GCC unroll 6
+	for (unsigned int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+		for (unsigned int h = 0; h < halves; h++)
+			sum[r][h] = _mm256_loadu_si256((const __m256i *)(acc[r] + 8 * h));
+
+	for (unsigned int p = 0; p < pairs; p++, a += 2, b += FNPU_PANEL_COLS * 2) {
+		__m256i weights[2];
+
+#pragma GCC unroll 2
+		for (unsigned int h = 0; h < halves; h++)
+			weights[h] = _mm256_loadu_si256((const __m256i *)(b + 16 * h));
+#pragma GCC unroll 6
+		for (unsigned int r = 0; r < rows; r++) {
+			__m256i pair = broadcast_pair(a + r * stride);
+
+#pragma GCC unroll 2
+			for (unsigned int h = 0; h < halves; h++)
+				sum[r][h] = _mm256_add_epi32(sum[r][h],
+							     _mm256_madd_epi16(pair, weights[h]));
+		}
+	}
+
+#pragma GCC unroll 6
+	for (unsigned int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+		for (unsigned int h = 0; h < halves; h++)
+			_mm256_storeu_si256((__m256i *)(acc[r] + 8 * h), sum[r][h]);
+}
+
+void fnpu_block_avx2(const int16_t *a, size_t stride, const int16_t *b, unsigned int pairs,
+		     unsigned int rows, unsigned int cols, int32_t *const acc[FNPU_BLOCK_ROWS])
+{
+#define CASE(n)								\
+	case n:								\
+		if (cols == FNPU_PANEL_COLS)				\
+			block(a, stride, b, pairs, acc, n, 2);		\
+		else							\
+			block(a, stride, b, pairs, acc, n, 1);		\
+		break
+
+	switch (rows) {
+	CASE(1);
+	CASE(2);
+	CASE(3);
+	CASE(4);
+	CASE(5);
+	CASE(6);
+	}
+#undef CASE
+}
+
+void fnpu_requantize_avx2(const struct fluidnpu_hw_layer *l, const int32_t *acc,
+			  const float *scale, unsigned int n, int8_t *out)
+{
+	const struct avx2_clamp clamp = avx2_clamp(l->zp_out, l->clamp_min, l->clamp_max);
 	unsigned int i = 0;
 
 	for (; i + 8 <= n; i += 8) {
-		__m256i sum = _mm256_add_epi32(_mm256_loadu_si256((const __m256i *)(acc + i)),
-					       _mm256_loadu_si256((const __m256i *)(bias + i)));
+		__m256i sum = _mm256_loadu_si256((const __m256i *)(acc + i));
 		__m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(scale + i));
-		__m256i q;
 
-		/* a NaN gives the second operand, as in fnpu_requantize() */
-		v = _mm256_min_ps(_mm256_max_ps(v, lo), hi);
-		q = _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(l->zp_out));
-		q = _mm256_max_epi32(q, _mm256_set1_epi32(l->clamp_min));
-		q = _mm256_min_epi32(q, _mm256_set1_epi32(l->clamp_max));
-		q = _mm256_packs_epi32(q, q);
-		q = _mm256_packs_epi16(q, q);
-		memcpy(out + i, &(int){ _mm_cvtsi128_si32(_mm256_castsi256_si128(q)) }, 4);
-		memcpy(out + i + 4, &(int){ _mm_cvtsi128_si32(_mm256_extracti128_si256(q, 1)) }, 4);
+		_mm_storel_epi64((__m128i *)(out + i), avx2_requantize(v, &clamp));
 	}
 	if (i < n)
-		fnpu_gemm_plain.requantize(l, acc + i, bias + i, scale + i, n - i, out + i);
+		fnpu_requantize_plain(l, acc + i, scale + i, n - i, out + i);
 }
-
-const struct fnpu_gemm_kernels fnpu_gemm_avx2 = {
-	.name = "AVX2",
-	.block = block_avx2,
-	.requantize = requantize_avx2,
-};
 #endif

@@ -11,7 +11,8 @@
 #include <string.h>
 
 #include "fnpu_internal.h"
-#include "gemm.h"
+#include "kernels.h"
+#include "pe_array.h"
 
 void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes)
 {
@@ -26,6 +27,15 @@ void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes)
 	return buffer->data;
 }
 
+void fnpu_scratch_free(struct fnpu_scratch *scratch)
+{
+	struct fnpu_buffer *buffers = (struct fnpu_buffer *)scratch;
+
+	for (size_t i = 0; i < sizeof(*scratch) / sizeof(*buffers); i++)
+		free(buffers[i].data);
+	memset(scratch, 0, sizeof(*scratch));
+}
+
 static uint64_t in_bytes(const struct fluidnpu_hw_layer *l)
 {
 	return (uint64_t)l->in_h * l->in_w * l->in_c;
@@ -34,11 +44,6 @@ static uint64_t in_bytes(const struct fluidnpu_hw_layer *l)
 static uint64_t out_bytes(const struct fluidnpu_hw_layer *l)
 {
 	return (uint64_t)l->out_h * l->out_w * l->out_c;
-}
-
-static uint64_t conv_depth(const struct fluidnpu_hw_layer *l)
-{
-	return (uint64_t)l->kernel_h * l->kernel_w * (l->in_c / l->groups);
 }
 
 static bool input_fits(const struct fluidnpu_hw_program *p, uint32_t off, uint64_t bytes)
@@ -87,10 +92,10 @@ static uint64_t round_up(uint64_t v, uint64_t to)
  */
 static bool conv_affordable(const struct fluidnpu_hw_layer *l)
 {
-	uint64_t packed = round_up(conv_depth(l), 2) * l->groups *
-			  round_up(l->out_c / l->groups, FNPU_GEMM_COLS);
+	uint64_t packed = round_up(fnpu_depth(l), 2) * l->groups *
+			  round_up(l->out_c / l->groups, FNPU_PANEL_COLS);
 
-	return packed <= FLUIDNPU_MAX_WEIGHT_BYTES &&
+	return fnpu_depth(l) <= FNPU_MAX_DEPTH && packed <= FLUIDNPU_MAX_WEIGHT_BYTES &&
 	       packed * l->out_h * l->out_w <= FNPU_MAX_LAYER_WORK;
 }
 
@@ -107,7 +112,7 @@ static bool conv_valid(const struct fluidnpu_hw_program *p, const struct fluidnp
 		return false;
 	if (l->weight_zp_off && !program_fits(p, l->weight_zp_off, l->out_c))
 		return false;
-	return program_fits(p, l->weights_off, conv_depth(l) * l->out_c) &&
+	return program_fits(p, l->weights_off, (uint64_t)fnpu_depth(l) * l->out_c) &&
 	       program_fits(p, l->bias_off, 4ull * l->out_c) &&
 	       program_fits(p, l->scale_off, 4ull * l->out_c);
 }
@@ -179,32 +184,22 @@ bool fnpu_layer_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu
 	}
 }
 
-static bool out_of_memory(struct fnpu_fault *fault)
+/** fnpu_out_of_memory() - says so in @work; false */
+bool fnpu_out_of_memory(struct fnpu_work *work)
 {
-	*fault = (struct fnpu_fault){ .status = FLUIDNPU_ERR_MEMORY };
+	work->fault = (struct fnpu_fault){ .status = FLUIDNPU_ERR_MEMORY };
 	return false;
-}
-
-static bool read_program(struct fnpu_dev *dev, struct fnpu_work *w, uint32_t off,
-			 struct fnpu_buffer *buffer, size_t bytes)
-{
-	void *data = fnpu_buffer_get(buffer, bytes);
-
-	if (!data)
-		return out_of_memory(&w->fault);
-	return fnpu_vm_read(dev, w->as_id, w->program_iova + off, data, bytes, &w->fault);
 }
 
 static bool read_tensor(struct fnpu_dev *dev, struct fnpu_work *w,
 			const struct fluidnpu_hw_sample *s, uint32_t off,
 			struct fnpu_buffer *buffer, size_t bytes)
 {
-	uint64_t iova = off == FLUIDNPU_TENSOR_INPUT ? s->input_iova : s->state_iova + off;
 	void *data = fnpu_buffer_get(buffer, bytes);
 
 	if (!data)
-		return out_of_memory(&w->fault);
-	return fnpu_vm_read(dev, w->as_id, iova, data, bytes, &w->fault);
+		return fnpu_out_of_memory(w);
+	return fnpu_vm_read(dev, w->as_id, fnpu_tensor_iova(s, off), data, bytes, &w->fault);
 }
 
 static bool run_exit(struct fnpu_dev *dev, struct fnpu_work *w, const struct fluidnpu_hw_layer *l,
@@ -230,7 +225,7 @@ static bool run_concat(struct fnpu_dev *dev, struct fnpu_work *w,
 	int8_t table[FLUIDNPU_TABLE_BYTES];
 
 	if (!out)
-		return out_of_memory(&w->fault);
+		return fnpu_out_of_memory(w);
 	if (!fnpu_vm_read(dev, w->as_id, w->program_iova + l->table_off, table, sizeof(table),
 			  &w->fault) ||
 	    !fnpu_vm_read(dev, w->as_id, iova, out, out_bytes(l), &w->fault))
@@ -239,7 +234,7 @@ static bool run_concat(struct fnpu_dev *dev, struct fnpu_work *w,
 	return fnpu_vm_write(dev, w->as_id, iova, out, out_bytes(l), &w->fault);
 }
 
-/* One layer for one sample; a CONV's weights have been prepared. */
+/* A layer of the vector unit for one sample. */
 static bool run_sample(struct fnpu_dev *dev, struct fnpu_work *w, const struct fluidnpu_hw_layer *l,
 		       unsigned int sample)
 {
@@ -256,40 +251,31 @@ static bool run_sample(struct fnpu_dev *dev, struct fnpu_work *w, const struct f
 
 	out = fnpu_buffer_get(&x->out, out_bytes(l));
 	if (!out)
-		return out_of_memory(&w->fault);
+		return fnpu_out_of_memory(w);
 	switch (l->op) {
-	case FLUIDNPU_LAYER_CONV:
-		if (!fnpu_conv_run(x, dev->gemm, l, x->in.data, out))
-			return out_of_memory(&w->fault);
-		break;
 	case FLUIDNPU_LAYER_ADD:
 		if (!read_tensor(dev, w, s, l->in2_off, &x->in2, in_bytes(l)))
 			return false;
-		fnpu_vector_add(l, x->in.data, x->in2.data, out);
+		dev->kernels->add(l, x->in.data, x->in2.data, out);
 		break;
 	case FLUIDNPU_LAYER_AVGPOOL:
-		fnpu_vector_avgpool(l, x->in.data, out);
+		dev->kernels->avgpool(l, x->in.data, out);
 		break;
 	case FLUIDNPU_LAYER_MAXPOOL:
-		fnpu_vector_maxpool(l, x->in.data, out);
+		dev->kernels->maxpool(l, x->in.data, out);
 		break;
 	}
 	return fnpu_vm_write(dev, w->as_id, s->state_iova + l->out_off, out, out_bytes(l),
 			     &w->fault);
 }
 
-static bool prepare_conv(struct fnpu_dev *dev, struct fnpu_work *w,
-			 const struct fluidnpu_hw_layer *l)
+static bool run_vector_layer(struct fnpu_dev *dev, struct fnpu_work *w,
+			     const struct fluidnpu_hw_layer *l)
 {
-	struct fnpu_scratch *x = &dev->scratch;
-
-	if (!read_program(dev, w, l->weights_off, &x->weights, conv_depth(l) * l->out_c) ||
-	    !read_program(dev, w, l->bias_off, &x->bias, 4ull * l->out_c) ||
-	    !read_program(dev, w, l->scale_off, &x->scale, 4ull * l->out_c))
-		return false;
-	if (l->weight_zp_off && !read_program(dev, w, l->weight_zp_off, &x->weight_zp, l->out_c))
-		return false;
-	return fnpu_conv_pack(x, l) || out_of_memory(&w->fault);
+	for (unsigned int s = 0; s < w->num_samples; s++)
+		if (fnpu_work_cancelled(w) || !run_sample(dev, w, l, s))
+			return false;
+	return true;
 }
 
 /** fnpu_work_run() - run a group for all its samples; what went wrong is in @w->fault */
@@ -297,11 +283,10 @@ void fnpu_work_run(struct fnpu_dev *dev, struct fnpu_work *w)
 {
 	for (unsigned int i = 0; i < w->num_layers; i++) {
 		const struct fluidnpu_hw_layer *l = &w->layers[i];
+		bool ok = l->op == FLUIDNPU_LAYER_CONV ? fnpu_pe_array_run(dev, w, l) :
+							 run_vector_layer(dev, w, l);
 
-		if (l->op == FLUIDNPU_LAYER_CONV && !prepare_conv(dev, w, l))
+		if (!ok)
 			return;
-		for (unsigned int s = 0; s < w->num_samples; s++)
-			if (!run_sample(dev, w, l, s))
-				return;
 	}
 }

@@ -33,26 +33,8 @@ void fnpu_vector_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const i
 	}
 }
 
-/* The part of a pooling window that lies in the input, in input coordinates. */
-struct window {
-	unsigned int y0, y1, x0, x1;
-};
-
-static struct window window_at(const struct fluidnpu_hw_layer *l, unsigned int oy, unsigned int ox)
-{
-	int y = (int)(oy * l->stride_h) - l->pad_t, x = (int)(ox * l->stride_w) - l->pad_l;
-	int y1 = y + l->kernel_h, x1 = x + l->kernel_w;
-
-	return (struct window){
-		.y0 = y < 0 ? 0 : y,
-		.y1 = y1 > l->in_h ? l->in_h : y1,
-		.x0 = x < 0 ? 0 : x,
-		.x1 = x1 > l->in_w ? l->in_w : x1,
-	};
-}
-
 /* The sum of integers, then one multiplication: what QLinearGlobalAveragePool does. */
-static void average_codes(const struct fluidnpu_hw_layer *l, const struct window *w,
+static void average_codes(const struct fluidnpu_hw_layer *l, const struct fnpu_window *w,
 			  const int8_t *in, int8_t *out)
 {
 	const unsigned int full = l->kernel_h * l->kernel_w;
@@ -76,7 +58,7 @@ static void average_codes(const struct fluidnpu_hw_layer *l, const struct window
  * The sum of real numbers, row by row, each step rounded, and the zero point added
  * before the last rounding: what QLinearAveragePool does.
  */
-static void average_reals(const struct fluidnpu_hw_layer *l, const struct window *w,
+static void average_reals(const struct fluidnpu_hw_layer *l, const struct fnpu_window *w,
 			  const int8_t *in, int8_t *out)
 {
 	const bool all = l->flags & FLUIDNPU_LAYER_POOL_COUNT_PAD;
@@ -102,7 +84,7 @@ void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, in
 {
 	for (unsigned int oy = 0; oy < l->out_h; oy++) {
 		for (unsigned int ox = 0; ox < l->out_w; ox++, out += l->out_c) {
-			const struct window w = window_at(l, oy, ox);
+			const struct fnpu_window w = fnpu_window_at(l, oy, ox);
 
 			if (l->scale_in2)
 				average_reals(l, &w, in, out);
@@ -116,7 +98,7 @@ void fnpu_vector_maxpool(const struct fluidnpu_hw_layer *l, const int8_t *in, in
 {
 	for (unsigned int oy = 0; oy < l->out_h; oy++) {
 		for (unsigned int ox = 0; ox < l->out_w; ox++) {
-			struct window w = window_at(l, oy, ox);
+			struct fnpu_window w = fnpu_window_at(l, oy, ox);
 
 			for (unsigned int c = 0; c < l->out_c; c++) {
 				int8_t best = -128;

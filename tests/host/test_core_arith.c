@@ -2,7 +2,7 @@
 /*
  * The arithmetic of the core against oracles written from the operators'
  * definitions (tools/models/ARITHMETIC.md): integers in int64, rounding by lrint(), fma
- * and softmax by libm. Every kernel must equal the oracle, hence the other kernels.
+ * and softmax by libm.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -11,24 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "core_host.h"
-#include "gemm.h"
-
-/* Kernels that this machine runs. */
-static const struct fnpu_gemm_kernels *kernels[2];
-static unsigned int num_kernels;
-
-static int find_kernels(void **state)
-{
-	(void)state;
-	num_kernels = 0;
-	kernels[num_kernels++] = &fnpu_gemm_plain;
-#ifdef __x86_64__
-	if (__builtin_cpu_supports("avx2"))
-		kernels[num_kernels++] = &fnpu_gemm_avx2;
-#endif
-	return 0;
-}
+#include "conv_bench.h"
 
 static uint32_t bits(float f)
 {
@@ -99,220 +82,69 @@ static void test_requantize_equals_lrint_everywhere(void **state)
 	}
 }
 
-static void test_requantize_kernels_equal_the_definition(void **state)
-{
-	struct tb_rng rng = { 2 };
-
-	(void)state;
-	for (int round = 0; round < 40000; round++) {
-		struct fluidnpu_hw_layer l = { 0 };
-		int32_t acc[FNPU_GEMM_COLS], bias[FNPU_GEMM_COLS];
-		float scale[FNPU_GEMM_COLS];
-		unsigned int n = tb_range(&rng, 1, FNPU_GEMM_COLS);
-		bool wild = round % 4 == 0;
-
-		l.zp_out = tb_range(&rng, -128, 127);
-		l.clamp_min = tb_range(&rng, -128, 127);
-		l.clamp_max = tb_range(&rng, l.clamp_min, 127);
-		for (unsigned int i = 0; i < n; i++) {
-			acc[i] = (int32_t)tb_random(&rng) >> tb_range(&rng, 0, 24);
-			bias[i] = (int32_t)tb_random(&rng) >> tb_range(&rng, 0, 24);
-			scale[i] = wild ? fnpu_float(tb_random(&rng))
-					: (float)tb_range(&rng, 1, 64) / 1024.0f;
-		}
-		for (unsigned int k = 0; k < num_kernels; k++) {
-			int8_t out[FNPU_GEMM_COLS + 16];
-
-			memset(out, 0x55, sizeof(out));
-			kernels[k]->requantize(&l, acc, bias, scale, n, out);
-			for (unsigned int i = 0; i < n; i++) {
-				/* sums wrap modulo 2^32 */
-				int32_t sum = (int32_t)((uint32_t)acc[i] + (uint32_t)bias[i]);
-				volatile float f = (float)sum;
-				volatile float v = f * scale[i];
-
-				assert_int_equal(out[i], ref_requantize(v, l.zp_out, l.clamp_min,
-									l.clamp_max));
-			}
-			for (unsigned int i = n; i < sizeof(out); i++)
-				assert_int_equal(out[i], 0x55); /* not a byte more */
-		}
-	}
-}
-
 /* --- convolution ----------------------------------------------------------------- */
 
-static void test_block_kernels_equal_the_definition(void **state)
+/* One sample on the default NPU, by all kernels. */
+static void check_conv(struct tb *tb, struct tb_rng *rng, const struct fluidnpu_hw_layer *l,
+		       bool extreme)
 {
-	struct tb_rng rng = { 3 };
-
-	(void)state;
-	for (int round = 0; round < 400; round++) {
-		unsigned int depth = 2 * tb_range(&rng, 1, round % 10 ? 40 : 1200);
-		size_t na = FNPU_GEMM_ROWS * depth, nb = FNPU_GEMM_COLS * depth;
-		int16_t *a = malloc(na * sizeof(*a)), *b = malloc(nb * sizeof(*b));
-
-		assert_true(a && b);
-		for (size_t i = 0; i < na; i++) /* a code less a zero point */
-			a[i] = round % 3 ? tb_range(&rng, -255, 255)
-					 : tb_range(&rng, 0, 1) * 510 - 255;
-		for (size_t i = 0; i < nb; i++)
-			b[i] = round % 3 ? tb_range(&rng, -128, 127) : -128;
-		for (unsigned int k = 0; k < num_kernels; k++) {
-			int32_t acc[FNPU_GEMM_ROWS][FNPU_GEMM_COLS];
-
-			kernels[k]->block(a, b, depth, acc);
-			for (unsigned int r = 0; r < FNPU_GEMM_ROWS; r++) {
-				for (unsigned int c = 0; c < FNPU_GEMM_COLS; c++) {
-					int64_t sum = 0;
-
-					for (unsigned int d = 0; d < depth; d++)
-						sum += a[r * depth + d] *
-						       b[d / 2 * 2 * FNPU_GEMM_COLS + 2 * c + d % 2];
-					assert_int_equal(acc[r][c], sum);
-				}
-			}
-		}
-		free(a);
-		free(b);
-	}
-}
-
-/* A seeded shape; @kind picks what is special about it. */
-static struct fluidnpu_hw_layer random_conv(struct tb_rng *rng, int kind)
-{
-	struct fluidnpu_hw_layer l = { .op = FLUIDNPU_LAYER_CONV };
-	unsigned int in_group, out_group, span_h, span_w;
-
-	l.groups = kind == 1 ? tb_range(rng, 2, 5) : kind == 2 ? tb_range(rng, 2, 37) : 1;
-	in_group = kind == 2 ? 1 : tb_range(rng, 1, 19);
-	out_group = kind == 2 ? tb_range(rng, 1, 2) : tb_range(rng, 1, 35);
-	l.in_c = l.groups * in_group;
-	l.out_c = l.groups * out_group;
-	if (kind == 3) { /* fully connected */
-		l.in_c = tb_range(rng, 1, 700);
-		l.kernel_h = l.kernel_w = l.stride_h = l.stride_w = 1;
-		l.dilation_h = l.dilation_w = 1;
-		l.in_h = l.in_w = l.out_h = l.out_w = 1;
-		goto codes;
-	}
-	l.kernel_h = tb_range(rng, 1, 5);
-	l.kernel_w = tb_range(rng, 1, 5);
-	l.stride_h = tb_range(rng, 1, 3);
-	l.stride_w = tb_range(rng, 1, 3);
-	l.dilation_h = tb_range(rng, 1, 3);
-	l.dilation_w = tb_range(rng, 1, 3);
-	l.pad_t = tb_range(rng, 0, 4); /* each its own; more than the kernel at times */
-	l.pad_b = tb_range(rng, 0, 4);
-	l.pad_l = tb_range(rng, 0, 4);
-	l.pad_r = tb_range(rng, 0, 4);
-	span_h = (l.kernel_h - 1) * l.dilation_h + 1;
-	span_w = (l.kernel_w - 1) * l.dilation_w + 1;
-	do {
-		l.in_h = tb_range(rng, 1, 13);
-	} while (l.in_h + l.pad_t + l.pad_b < (int)span_h);
-	do {
-		l.in_w = tb_range(rng, 1, 13);
-	} while (l.in_w + l.pad_l + l.pad_r < (int)span_w);
-	l.out_h = (l.in_h + l.pad_t + l.pad_b - span_h) / l.stride_h + 1;
-	l.out_w = (l.in_w + l.pad_l + l.pad_r - span_w) / l.stride_w + 1;
-codes:
-	l.zp_in = tb_range(rng, -128, 127);
-	l.zp_out = tb_range(rng, -128, 127);
-	l.clamp_min = kind == 0 ? tb_range(rng, -128, 0) : -128;
-	l.clamp_max = kind == 0 ? tb_range(rng, 1, 127) : 127;
-	return l;
-}
-
-static void check_conv(struct tb_rng *rng, const struct fluidnpu_hw_layer *l, bool extreme)
-{
-	size_t in_n = (size_t)l->in_h * l->in_w * l->in_c;
-	size_t out_n = (size_t)l->out_h * l->out_w * l->out_c;
-	size_t weights_n = (size_t)l->out_c * l->kernel_h * l->kernel_w * (l->in_c / l->groups);
-	float spread = sqrtf((float)weights_n / l->out_c) * (extreme ? 90.0f : 40.0f);
-	struct fnpu_buffer *used[3];
-	struct fnpu_scratch x = { 0 };
-	int8_t *in = malloc(in_n), *want = malloc(out_n);
-
-	assert_true(in && want);
-	used[0] = &x.packed; /* as another layer left them */
-	used[1] = &x.padded;
-	used[2] = &x.rows;
-	for (unsigned int i = 0; i < 3; i++)
-		memset(fnpu_buffer_get(used[i], 1 << 16), 0x5a, 1 << 16);
-	tb_codes(rng, in, in_n, extreme);
-	tb_codes(rng, fnpu_buffer_get(&x.weights, weights_n), weights_n, extreme);
-	fnpu_buffer_get(&x.bias, l->out_c * 4);
-	fnpu_buffer_get(&x.scale, l->out_c * 4);
-	for (unsigned int o = 0; o < l->out_c; o++) {
-		((int32_t *)x.bias.data)[o] = tb_range(rng, -5000, 5000);
-		((float *)x.scale.data)[o] = (float)tb_range(rng, 1, 1000) / 500.0f / spread;
-	}
-	ref_conv(l, in, x.weights.data, x.bias.data, x.scale.data, want);
-	for (unsigned int k = 0; k < num_kernels; k++) {
-		int8_t *out = malloc(out_n); /* of exactly this size, for ASan */
-
-		assert_non_null(out);
-		assert_true(fnpu_conv_pack(&x, l));
-		assert_true(fnpu_conv_run(&x, kernels[k], l, in, out));
-		for (size_t i = 0; i < out_n; i++)
-			if (out[i] != want[i])
-				fail_msg("%s: in %ux%ux%u out %ux%ux%u kernel %ux%u groups %u: "
-					 "output %zu is %d instead of %d",
-					 kernels[k]->name, l->in_h, l->in_w, l->in_c, l->out_h,
-					 l->out_w, l->out_c, l->kernel_h, l->kernel_w, l->groups, i,
-					 out[i], want[i]);
-		free(out);
-	}
-	free(in);
-	free(want);
-	free(x.weights.data);
-	free(x.bias.data);
-	free(x.scale.data);
-	free(x.packed.data);
-	free(x.padded.data);
-	free(x.rows.data);
-}
-
-static void conv_of_kind(int kind, int rounds)
-{
-	struct tb_rng rng = { 100 + kind };
+	static const struct fluidnpu_hw_policy alone = { 1, 1, 1, 1 };
 	struct fluidnpu_hw_program roomy = {
 		.total_bytes = UINT32_MAX,
 		.state_bytes = UINT32_MAX,
 		.input_bytes = UINT32_MAX,
 	};
+	struct conv_bench b;
+
+	assert_true(fnpu_layer_valid(&roomy, l));
+	conv_bench_init(&b, tb, l, rng, extreme, false);
+	for (const struct fnpu_kernels *const *k = fnpu_kernels_all(); *k; k++) {
+		const char *wrong;
+
+		assert_int_equal(conv_bench_run(&b, *k, &alone, 1), FLUIDNPU_OK);
+		wrong = conv_bench_check(&b);
+		if (wrong)
+			fail_msg("%s: %s", (*k)->name, wrong);
+	}
+	conv_bench_free(&b);
+}
+
+static void conv_of_kind(enum conv_kind kind, int rounds)
+{
+	struct tb *tb = conv_bench_tb(NULL);
+	struct tb_rng rng = { 100 + kind };
 
 	for (int i = 0; i < rounds; i++) {
-		struct fluidnpu_hw_layer l = random_conv(&rng, kind);
+		const struct fluidnpu_hw_layer l = conv_random(&rng, kind, false);
 
-		assert_true(fnpu_layer_valid(&roomy, &l));
-		check_conv(&rng, &l, i % 3 == 2);
+		check_conv(tb, &rng, &l, i % 3 == 2);
 	}
+	tb_free(tb);
 }
 
 static void test_conv_equals_naive(void **state)
 {
 	(void)state;
-	conv_of_kind(0, 150);
+	conv_of_kind(CONV_PLAIN, 40);
 }
 
 static void test_grouped_conv_equals_naive(void **state)
 {
 	(void)state;
-	conv_of_kind(1, 100);
+	conv_of_kind(CONV_GROUPED, 25);
+	conv_of_kind(CONV_ONE_OUTPUT, 25);
 }
 
 static void test_depthwise_conv_equals_naive(void **state)
 {
 	(void)state;
-	conv_of_kind(2, 100);
+	conv_of_kind(CONV_DEPTHWISE, 40);
 }
 
 static void test_fully_connected_equals_naive(void **state)
 {
 	(void)state;
-	conv_of_kind(3, 60);
+	conv_of_kind(CONV_FULLY_CONNECTED, 40);
 }
 
 static void test_conv_accumulators_beyond_24_bits_round_once(void **state)
@@ -337,11 +169,13 @@ static void test_conv_accumulators_beyond_24_bits_round_once(void **state)
 		.clamp_min = -128,
 		.clamp_max = 127,
 	};
+	struct tb *tb = conv_bench_tb(NULL);
 	struct tb_rng rng = { 4 };
 
 	(void)state;
 	for (int i = 0; i < 10; i++)
-		check_conv(&rng, &l, true);
+		check_conv(tb, &rng, &l, true);
+	tb_free(tb);
 }
 
 /* --- vector unit ----------------------------------------------------------------- */
@@ -655,8 +489,6 @@ int main(void)
 		cmocka_unit_test(test_requantize_adds_the_zero_point_after_rounding),
 		cmocka_unit_test(test_requantize_clamps_what_is_out_of_range),
 		cmocka_unit_test(test_requantize_equals_lrint_everywhere),
-		cmocka_unit_test(test_requantize_kernels_equal_the_definition),
-		cmocka_unit_test(test_block_kernels_equal_the_definition),
 		cmocka_unit_test(test_conv_equals_naive),
 		cmocka_unit_test(test_grouped_conv_equals_naive),
 		cmocka_unit_test(test_depthwise_conv_equals_naive),
@@ -675,5 +507,5 @@ int main(void)
 		cmocka_unit_test(test_head_bits_are_fixed),
 	};
 
-	return cmocka_run_group_tests(tests, find_kernels, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
