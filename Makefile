@@ -93,6 +93,13 @@ bench-npu: ## time the networks: conventional NPU, fluid batching, fluid batchin
 	@$(MAKE) --no-print-directory -j$(JOBS) build-host networks
 	@tools/bench-npu
 
+.PHONY: bench-core
+bench-core: ## speed of the functional engine on this host, beside ONNX Runtime's
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory -j$(JOBS) $(OUT)/bin/bench-core $(OUT)/networks/resnet50.fnpu
+	@node tools/bench-core.mjs $(OUT)/bin/bench-core $(OUT)/networks/resnet50.onnx \
+		$(OUT)/networks/resnet50.fnpu
+
 install: ## install library, headers, tools and udev rule under PREFIX (/usr/local)
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -j$(JOBS) build-host
@@ -223,6 +230,7 @@ endef
 $(eval $(call tool,npurun))
 $(eval $(call tool,npustat))
 $(eval $(call tool,bench-npu))
+$(eval $(call tool,bench-core))
 
 $(OUT)/models/%.fnpu: tools/models/%.onnx $(OUT)/bin/npucc
 	$(call msg,NPUCC,$@)
