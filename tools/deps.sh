@@ -31,6 +31,8 @@ BUILD=(
 # clang with its sanitizers and libFuzzer; a symbolizer, so that findings have line numbers.
 FUZZ=(clang libclang-rt-dev llvm)
 LINT=(clang clang-format cppcheck sparse shellcheck git)
+# Networks of the ONNX project's test cases are made of these.
+CONFORMANCE=(libonnx-testdata python3-onnx python3-numpy)
 NETWORKS=(python3-onnx python3-numpy)
 TRAIN=(python3-torch "${NETWORKS[@]}")
 
@@ -40,7 +42,7 @@ for group in "$@"; do
 	build) wanted+=("${BUILD[@]}") ;;
 	run) wanted+=("${RUN[@]}") ;;
 	test)
-		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" "${FUZZ[@]}" g++)
+		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" "${FUZZ[@]}" "${CONFORMANCE[@]}" g++)
 		# Any node will do, from wherever it came.
 		command -v node >/dev/null || wanted+=(nodejs)
 		command -v npm >/dev/null || wanted+=(npm)

@@ -131,6 +131,12 @@ static void set_macs(struct npucc_layer *layer)
 		      layer->window.kernel_w * (layer->in[0]->c / layer->groups);
 }
 
+/* One element per output channel, or one for all. */
+static bool bias_count_ok(const struct npucc_layer *layer, const struct npucc_const *c)
+{
+	return c->count == layer->out->c || c->count == 1;
+}
+
 /* int32 codes of a bias whose DequantizeLinear uses the scale of the accumulator. */
 static bool bias_from_codes(struct npucc_lowering *l, const struct npucc_node *node,
 			    struct npucc_layer *layer, const struct npucc_operand *o)
@@ -138,8 +144,7 @@ static bool bias_from_codes(struct npucc_lowering *l, const struct npucc_node *n
 	const struct npucc_const *z = o->zero_point;
 	unsigned int i;
 
-	if (!o->codes->i32 || o->codes->count != layer->out->c ||
-	    (o->scale->count != 1 && o->scale->count != layer->out->c))
+	if (!o->codes->i32 || !bias_count_ok(layer, o->codes) || !bias_count_ok(layer, o->scale))
 		return npucc_fail_node(l->error, node, "bias must be %u int32 values with one scale or one scale each",
 				       layer->out->c);
 	for (i = 0; z && i < z->count; i++)
@@ -152,7 +157,7 @@ static bool bias_from_codes(struct npucc_lowering *l, const struct npucc_node *n
 		if (fabs(scale - want) > want * BIAS_SCALE_TOLERANCE)
 			return npucc_fail_node(l->error, node, "bias scale of channel %u is %g, must be input scale times weight scale, %g",
 					       i, scale, want);
-		layer->bias[i] = o->codes->i32[i];
+		layer->bias[i] = o->codes->i32[o->codes->count == 1 ? 0 : i];
 	}
 	return true;
 }
@@ -166,20 +171,17 @@ static bool bias_from_const(struct npucc_lowering *l, const struct npucc_node *n
 {
 	unsigned int i;
 
-	if ((!c->f32 && !c->i32) || c->count != layer->out->c)
+	if ((!c->f32 && !c->i32) || !bias_count_ok(layer, c))
 		return npucc_fail_node(l->error, node, "bias must be %u float or int32 values, one per output channel",
 				       layer->out->c);
-	if (c->i32) {
-		memcpy(layer->bias, c->i32, c->count * sizeof(*layer->bias));
-		return true;
-	}
 	for (i = 0; i < layer->out->c; i++) {
 		double scale = (double)layer->in[0]->scale * (double)layer->weight_scale[i];
-		double code = rint((double)c->f32[i] / scale);
+		size_t at = c->count == 1 ? 0 : i;
+		double code = c->i32 ? c->i32[at] : rint((double)c->f32[at] / scale);
 
 		if (!(code >= INT32_MIN && code <= INT32_MAX))
 			return npucc_fail_node(l->error, node, "bias of channel %u is %g, out of range for int32 at scale %g",
-					       i, (double)c->f32[i], scale);
+					       i, (double)c->f32[at], scale);
 		layer->bias[i] = (int32_t)code;
 	}
 	return true;
