@@ -12,9 +12,9 @@
 
 #include "fluidnpu_hw.h"
 
+#define FNPU_MAX_DEPTH		(1u << 18)	/* products that one output sums up */
 #ifndef FNPU_MAX_LAYER_WORK	/* fuzzers make it small */
 #define FNPU_MAX_LAYER_WORK	(1ull << 33)	/* multiplications or elements for one sample */
-#define FNPU_MAX_DEPTH		(1u << 18)	/* products that one output sums up */
 #endif
 
 struct fnpu_dev;
