@@ -302,6 +302,33 @@ static void test_inject_at_the_running_layer_joins_at_once(void **state)
 	tb_free(tb);
 }
 
+static void test_inject_at_the_running_layer_that_does_not_fit_is_cut(void **state)
+{
+	struct tb_program p;
+	struct tb_job old, new;
+	struct tb *tb;
+
+	(void)state;
+	tb_net_two_exits(&p, 44, 2.0f);
+	tb = bench(NULL, &p);
+	tb_job_make(tb, &old, &p, TB_AS, 12, 1);
+	tb_job_make(tb, &new, &p, TB_AS, 7, 2);
+	new.sqe.opcode = FLUIDNPU_OP_INJECT;
+	tb_push(tb, 0, &old.sqe);
+	tb_push(tb, 0, &new.sqe);
+	tb_doorbell(tb, 0);
+	tb_run(tb);
+	assert_true(tb_job_cqe(tb, 1)->time == tb_span(tb, &p, 0, 11, 16));
+	assert_true(tb_job_cqe(tb, 2)->time ==
+		    tb_span(tb, &p, 0, 11, 16) + tb_span(tb, &p, 0, 11, 3));
+	for (unsigned int i = 0; i < 7; i++)
+		assert_int_equal(tb_exit_cqe(tb, 2, i)->live_batch, i < 4 ? 16 : 3);
+	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_PREEMPTIONS), 0);
+	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_MERGES), 0);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
 static void test_inject_from_a_later_layer_waits_for_the_batch(void **state)
 {
 	struct outcome want_old[4], want_new[2];
@@ -364,6 +391,68 @@ static void test_capped_merge_leaves_the_rest_on_the_stack(void **state)
 		assert_int_equal(tb_exit_cqe(tb, 2, i)->live_batch, i < 4 ? 16 : 4);
 	assert_true(tb_job_cqe(tb, 1)->time < tb_job_cqe(tb, 2)->time);
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_MERGES), 1);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
+/*
+ * Three batches at one layer: 12 + 8 samples have just become 16 and 4, when two more are
+ * injected. They catch up with a full batch, wait for it to end, and join the 4.
+ */
+static void test_batch_that_comes_back_to_the_top_merges(void **state)
+{
+	struct fnpu_config config = with_depth(2);
+	struct tb_program p;
+	struct tb_job jobs[3];
+	struct tb *tb;
+
+	(void)state;
+	tb_net_two_exits(&p, 45, 2.0f);
+	tb = bench(&config, &p);
+	for (unsigned int i = 0; i < 3; i++) {
+		tb_job_make(tb, &jobs[i], &p, TB_AS, i == 0 ? 12 : i == 1 ? 8 : 2, i);
+		jobs[i].sqe.opcode = FLUIDNPU_OP_INJECT;
+	}
+	tb_submit(tb, 0, &jobs[0].sqe);
+	tb_submit(tb, 0, &jobs[1].sqe); /* taken at layer 1 */
+	steps(tb, 1);
+	tb_submit(tb, 0, &jobs[2].sqe); /* and so is this, when both are there */
+	tb_run(tb);
+	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_MERGES), 2);
+	for (unsigned int i = 0; i < 8; i++)
+		assert_int_equal(tb_exit_cqe(tb, 1, i)->live_batch, i < 4 ? 16 : 6);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(tb_exit_cqe(tb, 2, i)->live_batch, 6);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
+/* The same, but the 12 are called back at that boundary: all who are left become one. */
+static void test_three_batches_at_a_layer_become_one(void **state)
+{
+	struct fluidnpu_hw_sqe yield = tb_yield(9, 0);
+	struct fnpu_config config = with_depth(2);
+	struct tb_program p;
+	struct tb_job jobs[3];
+	struct tb *tb;
+
+	(void)state;
+	tb_net_two_exits(&p, 46, 2.0f);
+	tb = bench(&config, &p);
+	for (unsigned int i = 0; i < 3; i++) {
+		tb_job_make(tb, &jobs[i], &p, TB_AS, i == 0 ? 12 : i == 1 ? 8 : 2, i);
+		jobs[i].sqe.opcode = FLUIDNPU_OP_INJECT;
+	}
+	tb_submit(tb, 0, &jobs[0].sqe);
+	tb_submit(tb, 0, &jobs[1].sqe);
+	steps(tb, 1);
+	tb_submit(tb, 0, &yield);
+	tb_submit(tb, 0, &jobs[2].sqe);
+	tb_run(tb);
+	assert_int_equal(count_cqes(tb, FLUIDNPU_CQE_YIELD, 0), 12);
+	for (unsigned int i = 0; i < 8; i++)
+		assert_int_equal(tb_exit_cqe(tb, 1, i)->live_batch, 10);
+	assert_int_equal(tb_exit_cqe(tb, 2, 1)->live_batch, 10);
 	tb_program_free(&p);
 	tb_free(tb);
 }
@@ -851,9 +940,9 @@ static void test_preempted_queue_keeps_its_stack(void **state)
 	}
 	first = tb->now;
 	jobs[1].sqe.opcode = FLUIDNPU_OP_INJECT;
-	tb_submit(tb, 0, &jobs[0].sqe);
+	tb_submit(tb, 2, &jobs[0].sqe);
 	steps(tb, 3);
-	tb_submit(tb, 0, &jobs[1].sqe);
+	tb_submit(tb, 2, &jobs[1].sqe);
 	steps(tb, 2);
 	tb_submit(tb, 1, &jobs[2].sqe);
 	tb_run(tb);
@@ -867,8 +956,48 @@ static void test_preempted_queue_keeps_its_stack(void **state)
 		    second + tb_span(tb, &p, 0, 11, 4) + moved(4, 3000) +
 			    tb_span(tb, &p, 3, 6, 4) + moved(4, 3000) + tb_span(tb, &p, 6, 11, 8));
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_PREEMPTIONS), 2);
-	assert_int_equal(tb_queue_counter(tb, 0, FLUIDNPU_CNT_PREEMPTIONS), 2);
+	assert_int_equal(tb_queue_counter(tb, 2, FLUIDNPU_CNT_PREEMPTIONS), 2);
 	assert_int_equal(tb_queue_counter(tb, 1, FLUIDNPU_CNT_PREEMPTIONS), 0);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
+/*
+ * At the boundary where two batches become one another queue is more urgent: of the merged
+ * batch only what had caught up is still on chip.
+ */
+static void test_merged_batch_is_preempted_before_it_runs(void **state)
+{
+	struct tb_program p;
+	struct tb_job jobs[3];
+	uint64_t meet, written;
+	struct tb *tb;
+
+	(void)state;
+	tb_net_two_exits(&p, 63, 2.0f);
+	for (unsigned int l = 0; l < 11; l++)
+		p.layers[l].live_bytes = 3000;
+	tb = bench(NULL, &p);
+	for (unsigned int i = 0; i < 3; i++)
+		tb_job_make(tb, &jobs[i], &p, TB_AS, 2 + i, i);
+	jobs[1].sqe.opcode = FLUIDNPU_OP_INJECT;
+	tb_submit(tb, 2, &jobs[0].sqe);
+	steps(tb, 1);
+	tb_submit(tb, 2, &jobs[1].sqe); /* from layer 3 */
+	steps(tb, 2);
+	written = tb_counter(tb, FLUIDNPU_CNT_DRAM_WRITE_BYTES);
+	tb_submit(tb, 1, &jobs[2].sqe); /* while the last group before it runs */
+	steps(tb, 1);
+	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_MERGES), 1);
+	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_DRAM_WRITE_BYTES) - written, 3 * 3000);
+	meet = tb_span(tb, &p, 0, 3, 2) + moved(2, 3000) + tb_span(tb, &p, 0, 3, 3);
+	assert_true(tb_job_cqe(tb, 2) == NULL);
+	tb_run(tb);
+	assert_true(tb_job_cqe(tb, 2)->started == meet);
+	assert_true(tb_job_cqe(tb, 2)->time == meet + moved(3, 3000) + tb_span(tb, &p, 0, 11, 4));
+	assert_true(tb_job_cqe(tb, 0)->time ==
+		    tb_job_cqe(tb, 2)->time + moved(5, 3000) + tb_span(tb, &p, 3, 11, 5));
+	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_PREEMPTIONS), 2);
 	tb_program_free(&p);
 	tb_free(tb);
 }
@@ -1149,6 +1278,114 @@ static void test_only_abort_and_the_like_cancel_the_work(void **state)
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_LATE_EVENTS), 1);
 	tb_program_free(&p);
 	tb_free(tb);
+}
+
+/* --- room in the completion ring --------------------------------------------------------- */
+
+/* Makes the device believe that the driver has left it room for @room completions. */
+static void leave_room(struct tb *tb, unsigned int room)
+{
+	const struct fnpu_cq *cq = &tb->dev->s.cq;
+
+	tb_write(tb, FLUIDNPU_REG_DOORBELL_CQ, (cq->tail + 1 + room) % cq->entries);
+}
+
+static unsigned int posted_since(const struct tb *tb, uint32_t tail)
+{
+	return (tb->dev->s.cq.tail + tb->dev->s.cq.entries - tail) % tb->dev->s.cq.entries;
+}
+
+/*
+ * 8 + 8 samples of two jobs stand before the exit where all leave, a third job waits; one of the
+ * first two is called back, or is not, and everything is aborted in the end, or is not.
+ * With room for @room completions no more than those may come, and all of them in the end.
+ */
+static void squeeze(unsigned int room, bool yield, bool abort)
+{
+	struct fluidnpu_hw_sqe back = tb_yield(9, 1);
+	struct tb_program p;
+	struct tb_job jobs[4];
+	struct tb *tb;
+	uint32_t tail;
+
+	tb_net_two_exits(&p, 91, 0.0f);
+	tb = tb_new(NULL, TB_INLINE);
+	tb_as_enable(tb, TB_AS);
+	tb_cq_enable(tb, 64);
+	tb_program_load(tb, &p, TB_AS);
+	for (unsigned int q = 0; q < 2; q++)
+		tb_queue_enable(tb, q, 16, q);
+	for (unsigned int i = 0; i < 4; i++)
+		tb_job_make(tb, &jobs[i], &p, TB_AS, 8, i);
+	jobs[1].sqe.opcode = FLUIDNPU_OP_INJECT;
+	tb_submit(tb, 0, &jobs[0].sqe);
+	tb_submit(tb, 0, &jobs[1].sqe);
+	steps(tb, 3); /* merged at layer 1; the group before that of the exit runs */
+	tb_submit(tb, 1, &jobs[3].sqe); /* more urgent */
+	if (yield)
+		tb_submit(tb, 0, &back);
+	tb_submit(tb, 0, &jobs[2].sqe);
+	tail = tb->dev->s.cq.tail;
+	leave_room(tb, room);
+	for (unsigned int i = 0; i < 3 && tb_step(tb); i++)
+		assert_true(posted_since(tb, tail) <= room);
+	if (abort) {
+		tb_queue_control(tb, 0, FLUIDNPU_QCTRL_ABORT);
+		tb_queue_control(tb, 1, FLUIDNPU_QCTRL_ABORT);
+		assert_true(posted_since(tb, tail) <= room);
+	}
+	while (tb_step(tb))
+		assert_true(posted_since(tb, tail) <= room);
+	assert_true(posted_since(tb, tail) <= room);
+
+	tb_write(tb, FLUIDNPU_REG_DOORBELL_CQ, tb->cq_head); /* the truth */
+	tb_run(tb);
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_int_equal(count_cqes(tb, FLUIDNPU_CQE_JOB, i), 1);
+		if (tb_status(tb, i) == FLUIDNPU_OK)
+			assert_int_equal(count_cqes(tb, FLUIDNPU_CQE_EXIT, i) +
+						 count_cqes(tb, FLUIDNPU_CQE_YIELD, i), 8);
+	}
+	if (yield)
+		assert_int_equal(count_cqes(tb, FLUIDNPU_CQE_JOB, 9), 1);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
+/* The most that an entry can cause: 16 samples, the job that they were of, and the YIELD. */
+static void test_yield_of_a_whole_batch_waits_for_room(void **state)
+{
+	struct fluidnpu_hw_sqe back = tb_yield(9, 1);
+	struct tb_program p;
+	struct tb_job job;
+	struct tb *tb;
+
+	(void)state;
+	tb_net_two_exits(&p, 92, 2.0f);
+	tb = bench(NULL, &p);
+	tb_job_make(tb, &job, &p, TB_AS, 16, 1);
+	tb_submit(tb, 0, &job.sqe);
+	tb_submit(tb, 0, &back);
+	leave_room(tb, 17);
+	steps(tb, 2);
+	assert_int_equal(tb->dev->s.cq.tail, 0);
+	leave_room(tb, 18);
+	steps(tb, 1);
+	assert_int_equal(tb->dev->s.cq.tail, 18);
+	tb_drain(tb, 18);
+	assert_int_equal(count_cqes(tb, FLUIDNPU_CQE_YIELD, 1), 16);
+	assert_int_equal(tb_status(tb, 1), FLUIDNPU_OK);
+	assert_int_equal(tb_status(tb, 9), FLUIDNPU_OK);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
+static void test_no_completion_is_lost_when_the_ring_is_nearly_full(void **state)
+{
+	(void)state;
+	for (unsigned int room = 0; room <= 40; room++)
+		for (unsigned int kind = 0; kind < 4; kind++)
+			squeeze(room, kind & 1, kind & 2);
 }
 
 /* --- counters -------------------------------------------------------------------------- */
@@ -1548,8 +1785,11 @@ int main(void)
 		cmocka_unit_test(test_injected_samples_yield_what_they_yield_alone),
 		cmocka_unit_test(test_injected_batch_catches_up_and_merges_at_the_modelled_time),
 		cmocka_unit_test(test_inject_at_the_running_layer_joins_at_once),
+		cmocka_unit_test(test_inject_at_the_running_layer_that_does_not_fit_is_cut),
 		cmocka_unit_test(test_inject_from_a_later_layer_waits_for_the_batch),
 		cmocka_unit_test(test_capped_merge_leaves_the_rest_on_the_stack),
+		cmocka_unit_test(test_batch_that_comes_back_to_the_top_merges),
+		cmocka_unit_test(test_three_batches_at_a_layer_become_one),
 		cmocka_unit_test(test_full_batch_is_passed_by_nobody),
 		cmocka_unit_test(test_catching_up_with_fewer_after_exits),
 		cmocka_unit_test(test_injects_nest_up_to_the_depth_of_the_stack),
@@ -1564,6 +1804,7 @@ int main(void)
 		cmocka_unit_test(test_yield_takes_samples_from_anywhere_on_the_stack),
 		cmocka_unit_test(test_preempted_queue_yields_at_the_next_boundary_of_the_other),
 		cmocka_unit_test(test_preempted_queue_keeps_its_stack),
+		cmocka_unit_test(test_merged_batch_is_preempted_before_it_runs),
 		cmocka_unit_test(test_fault_while_catching_up_spares_the_preempted),
 		cmocka_unit_test(test_fault_of_a_merged_batch_ends_all_its_jobs),
 		cmocka_unit_test(test_fault_takes_a_job_out_of_the_whole_stack),
@@ -1572,6 +1813,8 @@ int main(void)
 		cmocka_unit_test(test_abort_ends_every_job_of_the_stack),
 		cmocka_unit_test(test_disable_forgets_the_stack),
 		cmocka_unit_test(test_only_abort_and_the_like_cancel_the_work),
+		cmocka_unit_test(test_yield_of_a_whole_batch_waits_for_room),
+		cmocka_unit_test(test_no_completion_is_lost_when_the_ring_is_nearly_full),
 		cmocka_unit_test(test_idle_cycles_are_those_without_work),
 		cmocka_unit_test(test_queue_counters_are_what_its_jobs_caused),
 		cmocka_unit_test(test_counters_stop_at_their_end),

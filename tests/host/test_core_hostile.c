@@ -390,6 +390,22 @@ static void test_network_must_end_with_an_exit(void **state)
 	expect(b, FLUIDNPU_ERR_LAYER, "a layer fused with a head");
 }
 
+static void test_two_matrix_layers_are_not_fused(void **state)
+{
+	struct bench *b = *state;
+
+	TRY(FLUIDNPU_ERR_LAYER, b->p.layers[1].flags, FLUIDNPU_LAYER_FUSED);
+	TRY(FLUIDNPU_ERR_LAYER, b->p.layers[9].flags, FLUIDNPU_LAYER_FUSED);
+}
+
+static void test_exit_indices_grow_with_depth(void **state)
+{
+	struct bench *b = *state;
+
+	TRY(FLUIDNPU_ERR_LAYER, b->p.layers[10].exit_index, 0);
+	TRY(FLUIDNPU_ERR_LAYER, b->p.layers[5].exit_index, 1); /* then 1 again */
+}
+
 static void test_group_longer_than_the_device_fuses(void **state)
 {
 	struct bench *b = *state;
@@ -1250,6 +1266,8 @@ int main(void)
 		BENCH_TEST(test_program_offsets_out_of_range),
 		BENCH_TEST(test_exit_fields_out_of_range),
 		BENCH_TEST(test_network_must_end_with_an_exit),
+		BENCH_TEST(test_two_matrix_layers_are_not_fused),
+		BENCH_TEST(test_exit_indices_grow_with_depth),
 		BENCH_TEST(test_group_longer_than_the_device_fuses),
 		BENCH_TEST(test_immense_layers_are_refused),
 		BENCH_TEST(test_policies_out_of_range),
