@@ -31,9 +31,8 @@ BUILD=(
 # clang with its sanitizers and libFuzzer; a symbolizer, so that findings have line numbers.
 FUZZ=(clang libclang-rt-dev llvm)
 LINT=(clang clang-format cppcheck sparse shellcheck git)
-# Networks of the ONNX project's test cases are made of these.
-CONFORMANCE=(libonnx-testdata python3-onnx python3-numpy)
 NETWORKS=(python3-onnx python3-numpy)
+CONFORMANCE=(libonnx-testdata "${NETWORKS[@]}")	# networks of the ONNX project's own cases
 TRAIN=(python3-torch "${NETWORKS[@]}")
 
 wanted=()

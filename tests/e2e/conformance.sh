@@ -13,22 +13,22 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 data=/usr/share/libonnx-testdata/data/node
 out=out/tests/conformance
-python=/usr/bin/python3	# Debian's, which has Debian's onnx
+python=(/usr/bin/python3 -B)	# Debian's, which has Debian's onnx
 
 # run DIR [OPTION...]: tests of their own, with a plan of their own
 run() {
-	"$python" tests/conformance/run.py out "$@" || failed=1
+	"${python[@]}" tests/conformance/run.py out "$@" || failed=1
 }
 
 failed=0
 rm -rf "$out"
 mkdir -p "$out"
 check "onnxruntime-node is installed" install_ort
-check "random operators are written" "$python" tools/train/operators.py "$out/random"
+check "random operators are written" "${python[@]}" tools/train/operators.py "$out/random"
 check "random operators: ONNX Runtime computes what the formulas say" \
 	node tests/ort/operators.mjs "$out/random"
 if [[ -d $data ]]; then
-	check "networks are made of ONNX's cases" "$python" tests/conformance/cases.py "$data" \
+	check "networks are made of ONNX's cases" "${python[@]}" tests/conformance/cases.py "$data" \
 		"$out/cases"
 	check "ONNX's cases in float: ONNX Runtime runs their quantized form" \
 		node tests/ort/operators.mjs --write "$out/cases"

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "fnpu_cost.h"
 #include "npucc_fixture.h"
 
 int fx_set_up(void **state)
@@ -106,4 +107,123 @@ Onnx__TensorProto *fx_tensor_of(struct fx *f, const char *name)
 			return f->m.tensors[i];
 	fail_msg("no initializer '%s'", name);
 	return NULL;
+}
+
+/* Does @l, or a sibling of it, write byte @b of its output @t? */
+static bool writes(const struct npucc_layer *l, const struct npucc_tensor *t, uint64_t b)
+{
+	unsigned int channel = (unsigned int)(b % t->c);
+
+	return l->op != FLUIDNPU_LAYER_CONCAT ||
+	       (channel >= l->out_channel && channel < l->out_channel + l->in[0]->c);
+}
+
+static unsigned int writer_position(const struct npucc_tensor *t, uint64_t b)
+{
+	const struct npucc_layer *l = t->producer;
+
+	while (!writes(l, t, b))
+		l = l->sibling;
+	return l->position;
+}
+
+/* Input @k of layer @i must still be what its producers wrote. */
+static void check_input(const struct npucc_program *p, const uint16_t *owner, unsigned int i,
+			unsigned int k)
+{
+	const struct npucc_tensor *t = p->net->layers[i]->in[k];
+	uint32_t off = k ? p->layers[i].in2_off : p->layers[i].in_off;
+	uint64_t b;
+
+	if (!t->producer) {
+		assert_int_equal(off, FLUIDNPU_TENSOR_INPUT);
+		return;
+	}
+	assert_int_equal(off % 64, 0);
+	assert_true(off + npucc_tensor_bytes(t) <= p->net->state_bytes);
+	for (b = 0; b < npucc_tensor_bytes(t); b++)
+		assert_int_equal(owner[off + b], writer_position(t, b) + 1);
+}
+
+/* Runs group @first .. @first + @count - 1 on @owner, which tells who wrote each byte. */
+static void replay_group(const struct npucc_program *p, uint16_t *owner, unsigned int first,
+			 unsigned int count)
+{
+	unsigned int i, k;
+	uint64_t b;
+
+	for (i = first; i < first + count; i++) {
+		const struct npucc_layer *l = p->net->layers[i];
+		uint32_t off = p->layers[i].out_off;
+
+		for (k = 0; k < l->num_inputs; k++)
+			check_input(p, owner, i, k);
+		if (!l->out)
+			continue;
+		assert_true(off + npucc_tensor_bytes(l->out) <= p->net->state_bytes);
+		/* only an Add may write over what it reads */
+		for (k = 0; k < l->num_inputs; k++)
+			assert_true(!l->in[k]->producer || l->op == FLUIDNPU_LAYER_ADD ||
+				    off >= l->in[k]->offset + npucc_tensor_bytes(l->in[k]) ||
+				    l->in[k]->offset >= off + npucc_tensor_bytes(l->out));
+		for (b = 0; b < npucc_tensor_bytes(l->out); b++)
+			if (writes(l, l->out, b))
+				owner[off + b] = (uint16_t)(i + 1);
+	}
+}
+
+void fx_check_liveness(const struct npucc_program *p)
+{
+	uint16_t *owner = calloc(p->net->state_bytes, sizeof(*owner));	/* layer + 1 */
+	unsigned int i, n, count;
+
+	for (i = 0; i < p->net->num_layers; i += count) {
+		count = fnpu_group_size(&p->layers[i], p->net->num_layers - i);
+		replay_group(p, owner, i, count);
+		replay_group(p, owner, i, count);
+	}
+	free(owner);
+	for (i = 0; i < p->net->num_layers; i++) {
+		uint64_t least = 0;
+
+		/* the sum of the live tensors but for one that an Add writes over */
+		for (n = 0; n < p->net->num_layers; n++) {
+			const struct npucc_tensor *t = p->net->layers[n]->out;
+
+			if (t && t->first == n && n <= i && i <= t->last &&
+			    !(n == i && p->layers[n].op == FLUIDNPU_LAYER_ADD))
+				least += npucc_tensor_bytes(t);
+		}
+		assert_true(p->layers[i].live_bytes >= least);
+		assert_true(p->layers[i].live_bytes <= p->net->state_bytes);
+	}
+}
+
+int fx_find_layer(const struct npucc_program *p, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->net->num_layers; i++)
+		if (!strcmp(p->net->layers[i]->name, name))
+			return (int)i;
+	fail_msg("no layer '%s'", name);
+	return -1;
+}
+
+const struct fluidnpu_hw_layer *fx_layer(const struct npucc_program *p, const char *name)
+{
+	return &p->layers[fx_find_layer(p, name)];
+}
+
+int8_t fx_table_at(const struct npucc_program *p, const struct fluidnpu_hw_layer *l, int code)
+{
+	return ((const int8_t *)(p->image + l->table_off))[code + 128];
+}
+
+float fx_float(uint32_t bits)
+{
+	float f;
+
+	memcpy(&f, &bits, sizeof(f));
+	return f;
 }

@@ -35,4 +35,21 @@ Onnx__NodeProto *fx_node_of(struct fx *f, const char *output);
 
 Onnx__TensorProto *fx_tensor_of(struct fx *f, const char *name);
 
+/**
+ * fx_check_liveness() - replays the program: each layer may only read what an earlier one wrote
+ * and nothing has overwritten since. Each group runs twice: it may not destroy what it
+ * reads, so that it can run again after it was cut short.
+ */
+void fx_check_liveness(const struct npucc_program *p);
+
+/** fx_find_layer(), fx_layer() - position and descriptor of the layer @name, which must exist */
+int fx_find_layer(const struct npucc_program *p, const char *name);
+const struct fluidnpu_hw_layer *fx_layer(const struct npucc_program *p, const char *name);
+
+/** fx_table_at() - what the table of the CONCAT layer @l makes of @code */
+int8_t fx_table_at(const struct npucc_program *p, const struct fluidnpu_hw_layer *l, int code);
+
+/** fx_float() - the binary32 whose bits are @bits */
+float fx_float(uint32_t bits);
+
 #endif /* NPUCC_FIXTURE_H */

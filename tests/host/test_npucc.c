@@ -21,30 +21,6 @@
 
 #define REAL_MODEL	"tools/models/fmnist-resnet3.onnx"
 
-static int find_layer(const struct npucc_program *p, const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < p->net->num_layers; i++)
-		if (!strcmp(p->net->layers[i]->name, name))
-			return (int)i;
-	fail_msg("no layer '%s'", name);
-	return -1;
-}
-
-static const struct fluidnpu_hw_layer *layer(const struct npucc_program *p, const char *name)
-{
-	return &p->layers[find_layer(p, name)];
-}
-
-static float bits_to_float(uint32_t bits)
-{
-	float f;
-
-	memcpy(&f, &bits, sizeof(f));
-	return f;
-}
-
 static float scale_at(const struct npucc_program *p, const struct fluidnpu_hw_layer *l,
 		      unsigned int channel)
 {
@@ -55,106 +31,6 @@ static int8_t weight_at(const struct npucc_program *p, const struct fluidnpu_hw_
 			unsigned int index)
 {
 	return ((const int8_t *)(p->image + l->weights_off))[index];
-}
-
-static int8_t table_at(const struct npucc_program *p, const struct fluidnpu_hw_layer *l, int code)
-{
-	return ((const int8_t *)(p->image + l->table_off))[code + 128];
-}
-
-/* Does @l, or a sibling of it, write byte @b of its output @t? */
-static bool writes(const struct npucc_layer *l, const struct npucc_tensor *t, uint64_t b)
-{
-	unsigned int channel = (unsigned int)(b % t->c);
-
-	return l->op != FLUIDNPU_LAYER_CONCAT ||
-	       (channel >= l->out_channel && channel < l->out_channel + l->in[0]->c);
-}
-
-static unsigned int writer_position(const struct npucc_tensor *t, uint64_t b)
-{
-	const struct npucc_layer *l = t->producer;
-
-	while (!writes(l, t, b))
-		l = l->sibling;
-	return l->position;
-}
-
-/* Input @k of layer @i must still be what its producers wrote. */
-static void check_input(const struct npucc_program *p, const uint16_t *owner, unsigned int i,
-			unsigned int k)
-{
-	const struct npucc_tensor *t = p->net->layers[i]->in[k];
-	uint32_t off = k ? p->layers[i].in2_off : p->layers[i].in_off;
-	uint64_t b;
-
-	if (!t->producer) {
-		assert_int_equal(off, FLUIDNPU_TENSOR_INPUT);
-		return;
-	}
-	assert_int_equal(off % 64, 0);
-	assert_true(off + npucc_tensor_bytes(t) <= p->net->state_bytes);
-	for (b = 0; b < npucc_tensor_bytes(t); b++)
-		assert_int_equal(owner[off + b], writer_position(t, b) + 1);
-}
-
-/* Runs group @first .. @first + @count - 1 on @owner, which tells who wrote each byte. */
-static void replay_group(const struct npucc_program *p, uint16_t *owner, unsigned int first,
-			 unsigned int count)
-{
-	unsigned int i, k;
-	uint64_t b;
-
-	for (i = first; i < first + count; i++) {
-		const struct npucc_layer *l = p->net->layers[i];
-		uint32_t off = p->layers[i].out_off;
-
-		for (k = 0; k < l->num_inputs; k++)
-			check_input(p, owner, i, k);
-		if (!l->out)
-			continue;
-		assert_true(off + npucc_tensor_bytes(l->out) <= p->net->state_bytes);
-		/* only an Add may write over what it reads */
-		for (k = 0; k < l->num_inputs; k++)
-			assert_true(!l->in[k]->producer || l->op == FLUIDNPU_LAYER_ADD ||
-				    off >= l->in[k]->offset + npucc_tensor_bytes(l->in[k]) ||
-				    l->in[k]->offset >= off + npucc_tensor_bytes(l->out));
-		for (b = 0; b < npucc_tensor_bytes(l->out); b++)
-			if (writes(l, l->out, b))
-				owner[off + b] = (uint16_t)(i + 1);
-	}
-}
-
-/*
- * Replays the program: each layer may only read what an earlier one wrote and nothing has
- * overwritten since. Each group runs twice: it may not destroy what it reads, so that it
- * can run again after it was cut short.
- */
-static void check_liveness(const struct npucc_program *p)
-{
-	uint16_t *owner = calloc(p->net->state_bytes, sizeof(*owner));	/* layer + 1 */
-	unsigned int i, n, count;
-
-	for (i = 0; i < p->net->num_layers; i += count) {
-		count = fnpu_group_size(&p->layers[i], p->net->num_layers - i);
-		replay_group(p, owner, i, count);
-		replay_group(p, owner, i, count);
-	}
-	free(owner);
-	for (i = 0; i < p->net->num_layers; i++) {
-		uint64_t least = 0;
-
-		/* the sum of the live tensors but for one that an Add writes over */
-		for (n = 0; n < p->net->num_layers; n++) {
-			const struct npucc_tensor *t = p->net->layers[n]->out;
-
-			if (t && t->first == n && n <= i && i <= t->last &&
-			    !(n == i && p->layers[n].op == FLUIDNPU_LAYER_ADD))
-				least += npucc_tensor_bytes(t);
-		}
-		assert_true(p->layers[i].live_bytes >= least);
-		assert_true(p->layers[i].live_bytes <= p->net->state_bytes);
-	}
 }
 
 static void exit_heads_run_behind_their_stage(void **state)
@@ -195,12 +71,12 @@ static void exit_heads_run_behind_their_stage(void **state)
 		assert_int_equal(p->layers[i].op, want[i].op);
 		assert_int_equal(p->layers[i].flags, want[i].fused ? FLUIDNPU_LAYER_FUSED : 0);
 	}
-	assert_int_equal(layer(p, "exit1")->exit_index, 1);
-	assert_int_equal(layer(p, "exit1")->logits_off, 10);
-	assert_float_equal(bits_to_float(layer(p, "exit0")->threshold), 0.8f, 0);
-	assert_float_equal(bits_to_float(layer(p, "exit2")->threshold), 0.0f, 0);
-	assert_float_equal(bits_to_float(layer(p, "exit2")->scale_in), 0.2f, 0);
-	assert_int_equal(layer(p, "exit2")->zp_in, 3);
+	assert_int_equal(fx_layer(p, "exit1")->exit_index, 1);
+	assert_int_equal(fx_layer(p, "exit1")->logits_off, 10);
+	assert_float_equal(fx_float(fx_layer(p, "exit0")->threshold), 0.8f, 0);
+	assert_float_equal(fx_float(fx_layer(p, "exit2")->threshold), 0.0f, 0);
+	assert_float_equal(fx_float(fx_layer(p, "exit2")->scale_in), 0.2f, 0);
+	assert_int_equal(fx_layer(p, "exit2")->zp_in, 3);
 }
 
 /* The nodes of a file need not be sorted for that. */
@@ -234,13 +110,13 @@ static void memory_plan_keeps_what_is_needed(void **state)
 
 	fx_build_three_exits(f);
 	p = fx_compile(f);
-	check_liveness(p);
+	fx_check_liveness(p);
 	for (i = 0; i < p->net->num_layers; i++)
 		if (p->net->layers[i]->out)
 			sum += npucc_tensor_bytes(p->net->layers[i]->out);
 	/* at a2: its input, its output and the shortcut; the Add works in place */
 	assert_int_equal(p->net->state_bytes, 3 * 16 * 16 * 8);
-	assert_int_equal(layer(p, "sum1.f.node")->out_off, layer(p, "a2.f.node")->out_off);
+	assert_int_equal(fx_layer(p, "sum1.f.node")->out_off, fx_layer(p, "a2.f.node")->out_off);
 	assert_true(p->net->state_bytes < sum);
 }
 
@@ -297,15 +173,15 @@ static void scales_are_computed_in_onnx_runtimes_order(void **state)
 		volatile float weight_scale = 0.01f * (float)(1 + c);
 
 		product = 0.02f * weight_scale;
-		assert_true(scale_at(p, layer(p, "stem.f.node"), c) == product / 0.1f);
+		assert_true(scale_at(p, fx_layer(p, "stem.f.node"), c) == product / 0.1f);
 	}
 	/* operands keep the order of the model */
-	assert_true(bits_to_float(layer(p, "sum1.f.node")->scale_in) == 0.1f / 0.15f);
-	assert_int_equal(layer(p, "sum1.f.node")->zp_in, -128);
-	assert_int_equal(layer(p, "sum1.f.node")->zp_in2, 5);
+	assert_true(fx_float(fx_layer(p, "sum1.f.node")->scale_in) == 0.1f / 0.15f);
+	assert_int_equal(fx_layer(p, "sum1.f.node")->zp_in, -128);
+	assert_int_equal(fx_layer(p, "sum1.f.node")->zp_in2, 5);
 	product = 0.05f * 256.0f;
-	assert_true(bits_to_float(layer(p, "exit0.gap.f.node")->scale_in) == 0.15f / product);
-	assert_int_equal(layer(p, "exit0.gap.f.node")->kernel_h, 16);
+	assert_true(fx_float(fx_layer(p, "exit0.gap.f.node")->scale_in) == 0.15f / product);
+	assert_int_equal(fx_layer(p, "exit0.gap.f.node")->kernel_h, 16);
 }
 
 static void weights_become_channels_last(void **state)
@@ -321,7 +197,7 @@ static void weights_become_channels_last(void **state)
 	for (i = 0; i < f->m.graph.n_initializer; i++)
 		if (!strcmp(f->m.tensors[i]->name, "b1.w.codes"))
 			w = (const int8_t *)f->m.tensors[i]->raw_data.data;
-	l = layer(p, "b1.f.node");
+	l = fx_layer(p, "b1.f.node");
 	for (m = 0; m < 16; m++)
 		for (c = 0; c < 8; c++)
 			for (y = 0; y < 3; y++)
@@ -370,13 +246,13 @@ static void activations_become_clamps(void **state)
 	struct fx *f = *state;
 	const struct fluidnpu_hw_layer *l;
 
-	l = layer(compile_activation(f, add_relu), "conv.f.node");
+	l = fx_layer(compile_activation(f, add_relu), "conv.f.node");
 	assert_int_equal(l->clamp_min, -100);
 	assert_int_equal(l->clamp_max, 127);
-	l = layer(compile_activation(f, add_relu6), "conv.f.node");
+	l = fx_layer(compile_activation(f, add_relu6), "conv.f.node");
 	assert_int_equal(l->clamp_min, -100);
 	assert_int_equal(l->clamp_max, 20);	/* 6 / 0.05 - 100 */
-	l = layer(compile_activation(f, add_upper_clip), "conv.f.node");
+	l = fx_layer(compile_activation(f, add_upper_clip), "conv.f.node");
 	assert_int_equal(l->clamp_min, -128);
 	assert_int_equal(l->clamp_max, 20);
 }
@@ -400,7 +276,7 @@ static void uint8_is_shifted_to_int8(void **state)
 	om_quantize_u8(m, "conv", "conv.f", 0.1f, 200);
 	om_head(m, "out", "conv", 2, 2);
 	p = fx_compile(f);
-	l = layer(p, "conv.f.node");
+	l = fx_layer(p, "conv.f.node");
 	assert_int_equal(l->zp_in, 7 - 128);
 	assert_int_equal(l->zp_out, 200 - 128);
 	assert_int_equal(weight_at(p, l, 0), 0);
@@ -438,7 +314,7 @@ static void flattened_gemm_is_a_large_kernel(void **state)
 	om_output(m, "out");
 	p = fx_compile(f);
 	assert_int_equal(p->net->num_layers, 2);
-	l = layer(p, "mul.node");
+	l = fx_layer(p, "mul.node");
 	assert_int_equal(l->kernel_h, 2);
 	assert_int_equal(l->kernel_w, 3);
 	assert_int_equal(l->in_c, 4);
@@ -479,7 +355,7 @@ static const struct fluidnpu_hw_layer *window_case(struct fx *f, const char *op,
 		om_attr_int(m, n, "ceil_mode", 1);
 	om_quantize(m, "win", "win.f", 0.1f, 4);
 	om_head(m, "out", "win", 2, 2);
-	return layer(fx_compile(f), "win.f.node");
+	return fx_layer(fx_compile(f), "win.f.node");
 }
 
 static void check_window(const struct fluidnpu_hw_layer *l, unsigned int out, unsigned int begin,
@@ -510,10 +386,10 @@ static void windows_follow_onnx(void **state)
 	l = window_case(f, "Conv", 8, 3, 1, NULL, 1, 0);
 	assert_int_equal(l->groups, 2);
 	l = window_case(f, "AveragePool", 8, 2, 2, NULL, 0, 0);
-	assert_true(bits_to_float(l->scale_in) == 0.1f);	/* not global: on real numbers */
-	assert_true(bits_to_float(l->scale_in2) == 0.1f);
+	assert_true(fx_float(l->scale_in) == 0.1f);	/* not global: on real numbers */
+	assert_true(fx_float(l->scale_in2) == 0.1f);
 	l = window_case(f, "AveragePool", 4, 4, 1, NULL, 0, 0);
-	assert_true(bits_to_float(l->scale_in) == 0.1f / (0.1f * 16.0f));
+	assert_true(fx_float(l->scale_in) == 0.1f / (0.1f * 16.0f));
 	assert_int_equal(l->scale_in2, 0);
 }
 
@@ -531,10 +407,10 @@ static void relu_behind_dequantize_is_a_layer(void **state)
 	om_quantize(m, "act", "act.f", 0.1f, 11);
 	om_head(m, "out", "act", 4, 2);
 	p = fx_compile(f);
-	l = layer(p, "act.f.node");
+	l = fx_layer(p, "act.f.node");
 	assert_int_equal(l->op, FLUIDNPU_LAYER_CONCAT);
 	for (code = -128; code <= 127; code++)
-		assert_int_equal(table_at(p, l, code), code < 11 ? 11 : code);
+		assert_int_equal(fx_table_at(p, l, code), code < 11 ? 11 : code);
 }
 
 /* Least cycles for @b samples over every split and every layout, however silly. */
@@ -660,7 +536,7 @@ static void thresholds_of_the_command_line_win(void **state)
 	f->options.thresholds[0] = 0.25f;
 	f->options.thresholds[1] = 0.5f;
 	p = fx_compile(f);
-	assert_true(bits_to_float(layer(p, "exit1")->threshold) == 0.5f);
+	assert_true(fx_float(fx_layer(p, "exit1")->threshold) == 0.5f);
 	f->options.num_thresholds = 1;
 	fx_expect_error(f, "1 thresholds for 3 exits");
 }
@@ -703,7 +579,7 @@ static void real_model_compiles(void **state)
 	p = npucc_compile(&f->arena, data, bytes, &f->options, &f->error);
 	if (!p)
 		fail_msg("%s", f->error.text);
-	check_liveness(p);
+	fx_check_liveness(p);
 	assert_int_equal(p->net->num_exits, 3);
 	assert_int_equal(p->net->layers[p->net->num_layers - 1]->op, FLUIDNPU_LAYER_EXIT);
 }
