@@ -345,6 +345,14 @@ static void fluidnpu_init_gone(FluidNPUState *s, MemoryRegion *gone,
     memory_region_add_subregion_overlap(bar, 0, gone, 1);
 }
 
+/* A subregion holds a reference to its owner, which would never go. */
+static void fluidnpu_exit_gone(FluidNPUState *s)
+{
+    memory_region_del_subregion(&s->regs, &s->gone[0]);
+    memory_region_del_subregion(&PCI_DEVICE(s)->msix_exclusive_bar,
+                                &s->gone[1]);
+}
+
 /* The device is pulled out of its slot with everything that it was doing. */
 static void fluidnpu_vanish(FluidNPUState *s)
 {
@@ -391,6 +399,7 @@ static void fluidnpu_realize(PCIDevice *pdev, Error **errp)
     s->dev = fnpu_dev_new(&s->config, &fluidnpu_host_ops, s);
     if (!s->dev) {
         error_setg(errp, "fluidnpu: out of memory");
+        fluidnpu_exit_gone(s);
         pcie_cap_exit(pdev);
         msix_uninit_exclusive_bar(pdev);
         return;
@@ -432,6 +441,7 @@ static void fluidnpu_exit(PCIDevice *pdev)
     fnpu_dev_free(s->dev);
     qemu_cond_destroy(&s->cond);
     qemu_mutex_destroy(&s->mutex);
+    fluidnpu_exit_gone(s);
     pcie_cap_exit(pdev);
     msix_uninit_exclusive_bar(pdev);
 }
