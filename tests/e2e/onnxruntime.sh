@@ -9,16 +9,13 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
+# shellcheck source=tests/ort/install.sh
+. tests/ort/install.sh
 
 readonly LEAST_ACCURACY=92	# per cent, at the last exit
 data=/usr/share/datasets/fashion-mnist
 images=$data/t10k-images-idx3-ubyte.gz labels=$data/t10k-labels-idx1-ubyte.gz
 out=out/tests/logits
-
-install_ort() {
-	[[ -d tests/ort/node_modules/onnxruntime-node ]] && return
-	npm --prefix tests/ort ci --ignore-scripts --no-audit --no-fund
-}
 
 # leaves MODEL SET: with these thresholds the expected samples leave at each exit
 leaves() {

@@ -19,7 +19,10 @@
 #define NUM_SAMPLES	48	/* three full batches */
 
 /* What makes the network decide for exit 0 and exit 1 (lib_model.h). */
-static const int8_t inputs[LIB_MODEL_EXITS][LIB_MODEL_INPUTS] = { { 0, 100, 0, 0 }, { 1, 0, 0, 0 } };
+static const int8_t inputs[LIB_MODEL_EXITS][LIB_MODEL_INPUTS] = {
+	{ 0, 100, 0, 0 },
+	{ 1, 0, 0, 0 },
+};
 
 struct npu {
 	struct fnpu_device *device;
