@@ -30,9 +30,12 @@ struct bench {
 static int bench_new(void **state)
 {
 	struct bench *b = calloc(1, sizeof(*b));
+	struct fnpu_config config;
 
 	assert_non_null(b);
-	b->tb = tb_new(NULL, TB_INLINE);
+	fnpu_config_default(&config);
+	config.geometry.stack_depth = 2;
+	b->tb = tb_new(&config, TB_INLINE);
 	tb_as_enable(b->tb, TB_AS);
 	tb_cq_enable(b->tb, 64);
 	tb_queue_enable(b->tb, 0, 16, 0);
@@ -1126,9 +1129,9 @@ static void start_over(struct bench *b, bool memory)
 static void garbage_round(struct bench *b, struct tb_rng *rng)
 {
 	struct tb *tb = b->tb;
-	unsigned int q = tb_range(rng, 0, 3);
+	unsigned int q = tb_range(rng, 0, 2) ? 0 : tb_range(rng, 1, 3);
 
-	switch (tb_range(rng, 0, 7)) {
+	switch (tb_range(rng, 0, 9)) {
 	case 0: /* layers, header, control block */
 		scribble(b, rng, tb_ptr(tb, b->p.addr, b->header.control_off + 11 * 64),
 			 b->header.control_off + 11 * 64);
@@ -1145,17 +1148,20 @@ static void garbage_round(struct bench *b, struct tb_rng *rng)
 	case 4:
 		garbage_register(b, rng);
 		break;
-	default: /* a job, more or less correct */
+	default: /* a job, more or less correct, or the end of one */
 		b->job.sqe = b->sqe;
-		b->job.sqe.cookie = tb_random(rng);
 		b->job.sqe.flags = tb_range(rng, 0, 1);
 		b->job.sqe.num_samples = tb_range(rng, 1, 3);
+		b->job.sqe.opcode = tb_range(rng, FLUIDNPU_OP_RUN, FLUIDNPU_OP_INJECT);
+		if (!tb_range(rng, 0, 5))
+			b->job.sqe = tb_yield(0, tb_range(rng, 0, 7));
+		b->job.sqe.cookie = tb_range(rng, 0, 7);
 		if (!tb_range(rng, 0, 3))
 			scribble(b, rng, &b->job.sqe, sizeof(b->job.sqe));
 		tb_submit(tb, q, &b->job.sqe);
 		break;
 	}
-	for (int steps = tb_range(rng, 0, 12); steps && tb_step(tb); steps--)
+	for (int steps = tb_range(rng, 0, 3); steps && tb_step(tb); steps--)
 		;
 	if (tb_range(rng, 0, 1)) {
 		tb->num_cqes = 0;
@@ -1165,9 +1171,21 @@ static void garbage_round(struct bench *b, struct tb_rng *rng)
 		tb_queue_control(tb, q, FLUIDNPU_QCTRL_RESUME);
 }
 
+/* Whatever a guest did, the state is one that the device itself could go on from. */
+static void check_state_is_sound(struct bench *b)
+{
+	const size_t bytes = fnpu_dev_state_bytes();
+	void *image = malloc(bytes);
+
+	assert_non_null(image);
+	fnpu_dev_save(b->tb->dev, image);
+	assert_null(fnpu_dev_load(b->tb->dev, image, bytes));
+	free(image);
+}
+
 static void garbage(struct bench *b, uint64_t seed)
 {
-	unsigned int jobs = 0, errors = 0, fatal = 0;
+	unsigned int jobs = 0, errors = 0, fatal = 0, injects = 0, yields = 0;
 	struct tb_rng rng = { seed };
 
 	start_over(b, true);
@@ -1175,17 +1193,23 @@ static void garbage(struct bench *b, uint64_t seed)
 		bool dead;
 
 		garbage_round(b, &rng);
+		if (i % 32 == 0)
+			check_state_is_sound(b);
 		dead = tb_read(b->tb, FLUIDNPU_REG_STATUS) & FLUIDNPU_STATUS_FATAL;
 		if (!dead && tb_range(&rng, 0, 60))
 			continue;
 		fatal += dead;
 		jobs += tb_counter(b->tb, FLUIDNPU_CNT_JOBS);
 		errors += tb_counter(b->tb, FLUIDNPU_CNT_JOB_ERRORS);
+		injects += tb_counter(b->tb, FLUIDNPU_CNT_INJECTS);
+		yields += tb_counter(b->tb, FLUIDNPU_CNT_YIELDS);
 		start_over(b, true);
 	}
-	print_message("seed %llu: %u jobs, %u errors, %u times fatal\n", (unsigned long long)seed,
-		      jobs, errors, fatal);
-	assert_true(jobs - errors > 500 && errors > 500 && fatal > 20); /* it did try */
+	print_message("seed %llu: %u jobs, %u errors, %u injects, %u yields, %u times fatal\n",
+		      (unsigned long long)seed, jobs, errors, injects, yields, fatal);
+	/* it did try */
+	assert_true(jobs - errors > 500 && errors > 500 && fatal > 20);
+	assert_true(injects > 50 && yields > 5);
 
 	/* and after all that it works */
 	start_over(b, true);
