@@ -7,12 +7,14 @@ usage: tests/qmp.py SOCKET COMMAND [NAME=VALUE...]     VALUE: JSON, or else a st
        tests/qmp.py SOCKET stop-in-mid-job SAMPLES
        tests/qmp.py SOCKET save FILE
        tests/qmp.py SOCKET load FILE
+       tests/qmp.py SOCKET unplug ID
 
 A QMP command prints what it returns. Those that are not QEMU's:
 
   stop-in-mid-job  stops the VM while the NPU runs a job, once it has started SAMPLES
   save             writes the stopped VM to FILE and ends QEMU
   load             reads FILE into a QEMU started with -incoming defer, and lets it run
+  unplug           asks the guest to let device ID go, and waits until it has
 """
 import json
 import socket
@@ -130,6 +132,9 @@ def main():
     elif command == "load":
         migrate(qmp, "migrate-incoming", arguments[0])
         qmp.run("cont")
+    elif command == "unplug":
+        qmp.run("device_del", id=arguments[0])
+        qmp.wait("DEVICE_DELETED", lambda data: data.get("device") == arguments[0])
     else:
         pairs = [argument.split("=", 1) for argument in arguments]
         print(json.dumps(qmp.run(command, **{name: value_of(text) for name, text in pairs})))
