@@ -9,7 +9,8 @@
  * started with; only an abort, a reset or a disabled queue cuts it short.
  *
  * A queue is in one of these states (fnpu_queue_state()); d is the number of preempted
- * batches beneath the running one, the depth of the paper's stack of (B_old, l_old):
+ * batches beneath the running one, the depth of the paper's stack of (B_old, l_old). "At rest"
+ * is WAITING when there are entries on the ring, otherwise EMPTY.
  *
  *	OFF		not enabled
  *	EMPTY		nothing in flight, nothing on the ring
@@ -18,21 +19,22 @@
  *	HALTED		a job failed; what else is in flight, if anything, stays as it is
  *	ENDING		jobs were aborted; their completions wait for room
  *
- *	event			from		to
- *	ENABLE			any		EMPTY
- *	DISABLE			any		OFF; nothing is reported
- *	doorbell		EMPTY		WAITING
- *	NOP, YIELD taken	WAITING		WAITING, EMPTY
- *	RUN, INJECT taken	WAITING		ACTIVE(0)
- *	INJECT taken		ACTIVE(d)	ACTIVE(d + 1), or ACTIVE(d) if it joins at once
- *	YIELD taken		ACTIVE(d)	ACTIVE(d') with the batches that are left, none: as ->
- *	exit of the last of a batch  ACTIVE(d)	ACTIVE(d - 1); d = 0: -> WAITING, EMPTY
- *	group ends at l_old	ACTIVE(d)	ACTIVE(d - 1), or ACTIVE(d) if the merge is capped
- *	entry or group fails	WAITING, ACTIVE	HALTED
- *	RESUME			HALTED		EMPTY, WAITING, ACTIVE(d)
- *	ABORT			WAITING, ACTIVE, HALTED  ENDING
- *	completions posted	ENDING		HALTED if it was, else EMPTY, WAITING
- *	other queue preempts	ACTIVE(d)	ACTIVE(d): it is not served; what it has on chip leaves
+ *	event				from		to
+ *	ENABLE				any		EMPTY
+ *	DISABLE				any		OFF, nothing is reported
+ *	doorbell			EMPTY		WAITING
+ *	NOP or YIELD taken		WAITING		at rest
+ *	RUN or INJECT taken		WAITING		ACTIVE(0)
+ *	INJECT taken			ACTIVE(d)	ACTIVE(d + 1); as it was if it fits the batch
+ *	YIELD taken			ACTIVE(d)	ACTIVE(less) or at rest
+ *	group ends			ACTIVE(d)	as it was
+ *	  and all leave at its exit	ACTIVE(d)	ACTIVE(d - 1) or at rest
+ *	  and meets the one below	ACTIVE(d)	ACTIVE(d - 1); as it was if that gets full
+ *	entry or group fails		WAITING, ACTIVE	HALTED
+ *	RESUME				HALTED		ACTIVE(d) or at rest
+ *	ABORT				WAITING, ACTIVE, HALTED with something to end	ENDING
+ *	completions posted		ENDING		HALTED if it was, else at rest
+ *	another queue is served		ACTIVE(d)	as it was; what it has on chip leaves
  *
  * At a boundary, in this order (fnpu_engine_schedule()): YIELDs at the head of any active queue
  * are taken; the most urgent queue that has something to do is served, that is, an entry is taken
