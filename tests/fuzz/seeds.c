@@ -2,7 +2,7 @@
 /*
  * seeds - writes the inputs that a corpus starts from, made by the tests' own builders.
  *
- * usage: seeds file|onnx DIRECTORY
+ * usage: seeds core|file|onnx DIRECTORY
  *
  * fuzz_core needs none: what it interprets starts with a device that is set up.
  */
@@ -102,7 +102,7 @@ int main(int argc, char **argv)
 		write_files(argv[2]);
 	else if (argc == 3 && !strcmp(argv[1], "onnx"))
 		write_models(argv[2]);
-	else
+	else if (argc != 3 || strcmp(argv[1], "core"))
 		return 2;
 	return 0;
 }
