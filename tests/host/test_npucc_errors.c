@@ -115,6 +115,167 @@ static void errors_in_quantization(void **state)
 	fx_expect_error(f, "bias scale of channel 0 is 1, must be input scale times weight scale, 0.001");
 }
 
+/* A network around one operator, "op", of the real value "in" and the codes "in.q". */
+static Onnx__NodeProto *build_around(struct fx *f, const char *op, const char *inputs)
+{
+	struct om *m = &f->m;
+
+	om_init(m, &f->arena, 4, 6, 6);
+	om_quantize(m, "in", "x", 0.1f, 0);
+	om_quantize_u8(m, "in8", "in", 0.1f, 0);
+	om_conv(m, "conv", "in", 4, 4, 3, 1, 1, 0);
+	om_conv(m, "small", "in", 4, 4, 3, 2, 1, 0);
+	om_output(m, "op");
+	return om_node(m, op, inputs, "op");
+}
+
+static void kernel_2x2(struct om *m, Onnx__NodeProto *n)
+{
+	om_attr_ints(m, n, "kernel_shape", 2, (const int64_t[]){ 2, 2 });
+}
+
+static void errors_in_concat(void **state)
+{
+	struct fx *f = *state;
+
+	build_around(f, "Concat", "in,conv");
+	fx_expect_error(f, "node 'op.node' (Concat): attribute 'axis' is missing");
+	om_attr_int(&f->m, build_around(f, "Concat", "in,conv"), "axis", 2);
+	fx_expect_error(f, "axis 2 is not supported, only 1: the channels");
+	om_attr_int(&f->m, build_around(f, "Concat", "in,small"), "axis", 1);
+	fx_expect_error(f, "concatenates 6x6 and 3x3 (HxW); only the channels may differ");
+	om_attr_int(&f->m, build_around(f, "Concat", "in,conv.f"), "axis", 1);
+	fx_expect_error(f, "input 'conv.f' is a float result that is not quantized");
+	om_attr_int(&f->m, build_around(f, "Concat", "in,conv.w"), "axis", 1);
+	fx_expect_error(f, "input 'conv.w' is a constant; an activation is supported here");
+	om_attr_int(&f->m, build_around(f, "Concat", "in.q,conv"), "axis", 1);
+	fx_expect_error(f, "input 'conv' holds numbers, but input 'in.q' codes; quantize all of them or none");
+	om_attr_int(&f->m, build_around(f, "Concat", "in.q,in8.q"), "axis", 1);
+	fx_expect_error(f, "concatenates codes of different scales or zero points; use QLinearConcat");
+	om_attr_int(&f->m, build_around(f, "Concat", "in,,conv"), "axis", 1);
+	fx_expect_error(f, "input 1 is missing");
+	om_attr_int(&f->m, build_around(f, "QLinearConcat", "in.scale,in.zero,in.q,in.scale"), "axis", 1);
+	fx_expect_error(f, "has 4 inputs, must have 2 and 3 for each input");
+	om_attr_int(&f->m, build_around(f, "QLinearConcat",
+					"in.scale,in.zero,in.q,in.scale,in.zero,conv.q,in.scale,in8.zero"),
+		    "axis", 1);
+	fx_expect_error(f, "node 'op.node' (QLinearConcat): scale and zero point differ from those that 'conv.q' was quantized with");
+}
+
+static void errors_in_pools(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+	Onnx__NodeProto *n;
+
+	build_around(f, "AveragePool", "in");
+	fx_expect_error(f, "node 'op.node' (AveragePool): attribute 'kernel_shape' is missing");
+	n = build_around(f, "AveragePool", "in.q");
+	kernel_2x2(m, n);
+	fx_expect_error(f, "input 'in.q' holds quantized codes; put a DequantizeLinear before it");
+	n = build_around(f, "MaxPool", "in");
+	kernel_2x2(m, n);
+	om_attr_ints(m, n, "dilations", 2, (const int64_t[]){ 2, 2 });
+	fx_expect_error(f, "dilations are not supported for pooling");
+	n = build_around(f, "MaxPool", "in");
+	kernel_2x2(m, n);
+	om_attr_ints(m, n, "pads", 4, (const int64_t[]){ 2, 0, 0, 0 });
+	fx_expect_error(f, "padding must be smaller than the kernel");
+	n = build_around(f, "QLinearAveragePool", "in.q,in.scale,in.zero,in.scale,in.zero");
+	kernel_2x2(m, n);
+	om_attr_int(m, n, "channels_last", 1);
+	fx_expect_error(f, "channels_last is not supported, only [N, C, H, W]");
+	n = build_around(f, "QLinearGlobalAveragePool", "in.q,in.scale,in.zero,in.scale,in.zero");
+	om_attr_int(m, n, "channels_last", 1);
+	fx_expect_error(f, "channels_last is not supported, only [N, C, H, W]");
+	n = build_around(f, "ReduceMean", "in");
+	om_attr_ints(m, n, "axes", 2, (const int64_t[]){ 1, 2 });
+	fx_expect_error(f, "only the mean over axes 2 and 3, all pixels of a channel, is supported");
+	build_around(f, "ReduceMean", "in");
+	fx_expect_error(f, "only the mean over axes 2 and 3");
+}
+
+static void errors_in_sums_and_clamps(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+
+	build_around(f, "Add", "in,small");
+	fx_expect_error(f, "adds 6x6x4 and 3x3x4 (HxWxC); broadcasting is not supported");
+	build_around(f, "Add", "in.q,conv.q");
+	fx_expect_error(f, "adds codes, which ONNX lets overflow; use QLinearAdd");
+	build_around(f, "QLinearAdd", "in,in.scale,in.zero,conv.q,conv.scale,conv.zero,in.scale,in.zero");
+	fx_expect_error(f, "input 'in' must be codes that a QuantizeLinear or another QLinear operator computes");
+	build_around(f, "Relu", "in8.q");
+	fx_expect_error(f, "of uint8 codes is not defined by ONNX; put it between DequantizeLinear");
+	build_around(f, "Clip", "in.q,low");
+	om_scalar_f32(m, "low", 1.0f);
+	fx_expect_error(f, "bound 'low' must be a constant of the type of the codes");
+	build_around(f, "Clip", "in,,low");
+	om_const(m, "low", ONNX__TENSOR_PROTO__DATA_TYPE__INT8, (const int64_t[]){ -1 }, "");
+	fx_expect_error(f, "bound 'low' must be a constant float");
+	build_around(f, "Clip", "in,high,low");
+	om_scalar_f32(m, "low", 1.0f);
+	om_scalar_f32(m, "high", 2.0f);
+	fx_expect_error(f, "bounds 2 and 1 are not in order");
+}
+
+static void errors_in_products(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+
+	build_around(f, "QLinearConv", "in.q,in.scale,in.zero,conv.q,in.scale,in.zero,in.scale,in.zero");
+	fx_expect_error(f, "node 'op.node' (QLinearConv): 'conv.q' must be a constant");
+	build_around(f, "QLinearConv", "in.q,in.scale,in.zero,conv.w.codes,conv.w.scale,in8.zero,in.scale,in.zero");
+	fx_expect_error(f, "zero point does not match the type of 'conv.w.codes'");
+	build_around(f, "QLinearConv", "in.q,in.scale,in.zero,conv.w.codes,two,in.zero,in.scale,in.zero");
+	om_const(m, "two", ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, (const int64_t[]){ 2, -1 },
+		 (const float[]){ 1, 1 });
+	fx_expect_error(f, "weights must be quantized per tensor or per output channel (axis 0, 4 scales), not with 2 scales along axis 0");
+	build_around(f, "QLinearConv", "in.q,in.scale,in.zero,conv.w.codes,conv.w.scale,in.zero,in.scale,in.zero,bias");
+	om_const(m, "bias", ONNX__TENSOR_PROTO__DATA_TYPE__INT32, (const int64_t[]){ 3, -1 }, NULL);
+	fx_expect_error(f, "bias must be 4 float or int32 values, one per output channel");
+	build_around(f, "QLinearMatMul", "in.q,in.scale,in.zero,conv.w.codes,in.scale,in.zero,in.scale,in.zero");
+	fx_expect_error(f, "weights 'conv.w.codes' have rank 4, supported is 2");
+	build_around(f, "QGemm", "in.q,in.scale,in.zero,conv.w.codes,in.scale,in.zero");
+	fx_expect_error(f, "without an output scale its result is float; quantize it");
+	om_attr_float(m, build_around(f, "QGemm", "in.q,in.scale,in.zero,conv.w.codes,in.scale,in.zero"),
+		      "alpha", 0.5f);
+	fx_expect_error(f, "alpha 0.5, beta 1, transA 0: only 1, 1, 0 are supported");
+}
+
+static void errors_in_reshapes(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+
+	build_around(f, "Reshape", "in,shape");
+	om_vector_i64(m, "shape", 3, (const int64_t[]){ 0, 4, 36 });
+	fx_expect_error(f, "only reshapes to [N, 144], one row per sample, and to [N, 4, 6, 6] are supported");
+	build_around(f, "Reshape", "in,shape");
+	om_vector_i64(m, "shape", 2, (const int64_t[]){ -1, -1 });
+	fx_expect_error(f, "only reshapes to [N, 144]");
+	build_around(f, "Reshape", "in,shape");
+	om_vector_i64(m, "shape", 2, (const int64_t[]){ 2, -1 });
+	fx_expect_error(f, "only reshapes to [N, 144]");
+	build_around(f, "Squeeze", "in");
+	fx_expect_error(f, "only the axes 2 and 3 of [N, C, 1, 1] can be removed");
+	build_around(f, "Gather", "in,shape");
+	om_vector_i64(m, "shape", 1, (const int64_t[]){ 0 });
+	fx_expect_error(f, "is supported in the computation of shapes only; 'in' is no int64 constant");
+	build_around(f, "Gather", "shape,index");
+	om_vector_i64(m, "shape", 1, (const int64_t[]){ 0 });
+	om_vector_i64(m, "index", 1, (const int64_t[]){ INT64_MIN });
+	fx_expect_error(f, "of 1 elements");
+	om_attr_int(m, build_around(f, "Concat", "nine,nine"), "axis", 0);
+	om_vector_i64(m, "nine", 5, (const int64_t[]){ 1, 2, 3, 4, 5 });
+	fx_expect_error(f, "a shape of more than 8 dimensions");
+	om_attr_int(m, build_around(f, "Cast", "shape"), "to", 1);
+	om_vector_i64(m, "shape", 1, (const int64_t[]){ 0 });
+	fx_expect_error(f, "of shapes to float is not supported, only to int64");
+}
+
 static void errors_in_shapes(void **state)
 {
 	struct fx *f = *state;
@@ -346,6 +507,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(errors_name_node_and_reason),
 		TEST(errors_in_quantization),
+		TEST(errors_in_concat),
+		TEST(errors_in_pools),
+		TEST(errors_in_sums_and_clamps),
+		TEST(errors_in_products),
+		TEST(errors_in_reshapes),
 		TEST(errors_in_shapes),
 		TEST(errors_in_the_graph),
 		TEST(errors_in_tensors),

@@ -121,7 +121,10 @@ static void add_behind_concat_has_its_own_place(void **state)
 
 	om_init(m, &f->arena, 4, 6, 6);
 	om_quantize(m, "in", "x", 0.1f, 0);
-	om_conv(m, "side", "in", 8, 4, 1, 1, 0, 0);
+	/* deeper than the concatenation, so that it runs first */
+	om_conv(m, "side1", "in", 8, 4, 1, 1, 0, 0);
+	om_conv(m, "side2", "side1", 8, 8, 1, 1, 0, 0);
+	om_conv(m, "side", "side2", 8, 8, 1, 1, 0, 0);
 	om_conv(m, "a", "in", 4, 4, 1, 1, 0, 0);
 	om_conv(m, "b", "in", 4, 4, 1, 1, 0, 0);
 	node_int(m, "Concat", "a,b", "cat.f", "axis", 1);
@@ -131,6 +134,8 @@ static void add_behind_concat_has_its_own_place(void **state)
 	om_head(m, "out", "sum", 8, 2);
 	p = fx_compile(f);
 	fx_check_liveness(p);
+	assert_int_equal(fx_find_layer(p, "sum.f.node"), fx_find_layer(p, "cat.f.node[1]") + 1);
+	assert_int_equal(fx_layer(p, "sum.f.node")->flags, FLUIDNPU_LAYER_FUSED);
 	assert_int_not_equal(fx_layer(p, "sum.f.node")->out_off,
 			     fx_layer(p, "cat.f.node")->out_off);
 }

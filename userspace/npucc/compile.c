@@ -24,9 +24,10 @@ struct npucc_program *npucc_compile(struct npucc_arena *arena, const void *onnx,
 	program->accuracy_budget = options->accuracy_budget;
 	program->conventional = options->conventional;
 	program->max_batch = options->config.geometry.max_batch;
-	if (!npucc_read_exits(net, graph, options, error) ||
-	    !npucc_schedule(arena, net, error) ||
-	    !npucc_plan_memory(arena, net, error) ||
+	if (!npucc_read_exits(net, graph, options, error))
+		return NULL;
+	npucc_schedule(arena, net);
+	if (!npucc_plan_memory(arena, net, error) ||
 	    !npucc_encode(arena, program, error) ||
 	    !npucc_control(arena, program, error) ||
 	    !npucc_meta(arena, program, graph, error))

@@ -104,8 +104,10 @@ bool npucc_lower_concat(struct npucc_lowering *l, const struct npucc_node *node)
 	for (i = 0; i < node->num_inputs; i++) {
 		if (!node->inputs[i])
 			return npucc_fail_node(l->error, node, "input %u is missing", i);
-		x[i] = codes && npucc_is_codes(node, i) ? node->inputs[i]->operand :
-							  npucc_operand_real(l, node, i);
+		if (codes && !npucc_is_codes(node, i))
+			return npucc_fail_node(l->error, node, "input '%s' holds numbers, but input '%s' codes; quantize all of them or none",
+					       node->inputs[i]->name, node->inputs[0]->name);
+		x[i] = codes ? node->inputs[i]->operand : npucc_operand_real(l, node, i);
 		if (!x[i])
 			return false;
 	}

@@ -90,8 +90,7 @@ bool npucc_read_exits(struct npucc_network *net, const struct npucc_graph *graph
  * Layers that no exit needs are dropped. Every exit head runs as soon as what it needs
  * has run, before anything that only later exits need.
  */
-bool npucc_schedule(struct npucc_arena *arena, struct npucc_network *net,
-		    struct npucc_error *error);
+void npucc_schedule(struct npucc_arena *arena, struct npucc_network *net);
 
 /** npucc_plan_memory() - offsets in the state, live_bytes of each layer */
 bool npucc_plan_memory(struct npucc_arena *arena, struct npucc_network *net,

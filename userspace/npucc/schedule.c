@@ -8,8 +8,6 @@
  * first: the long branch of a residual block runs while the short one's result
  * is not yet there to occupy memory.
  */
-#include <string.h>
-
 #include "program.h"
 
 struct scheduler {
@@ -184,13 +182,11 @@ static void set_exit_macs(struct npucc_network *net)
 	}
 }
 
-bool npucc_schedule(struct npucc_arena *arena, struct npucc_network *net,
-		    struct npucc_error *error)
+void npucc_schedule(struct npucc_arena *arena, struct npucc_network *net)
 {
 	struct scheduler s = { npucc_alloc(arena, net->num_layers, sizeof(*s.order)), 0 };
 	unsigned int e;
 
-	(void)error;
 	set_depths(net);
 	for (e = 0; e < net->num_exits; e++)
 		visit(&s, net->exits[e].layer);
@@ -199,5 +195,4 @@ bool npucc_schedule(struct npucc_arena *arena, struct npucc_network *net,
 	set_lifetimes(net);
 	fuse(net);
 	set_exit_macs(net);
-	return true;
 }
