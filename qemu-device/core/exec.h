@@ -66,7 +66,15 @@ struct fnpu_buffer {
 	size_t bytes;
 };
 
-/** struct fnpu_scratch - the worker's */
+/**
+ * struct fnpu_scratch - the worker's
+ *
+ * Taken when it is first needed, and bounded whatever descriptors say: 1 GiB of inputs
+ * (FLUIDNPU_MAX_BATCH * FLUIDNPU_MAX_TENSOR_BYTES), 3/4 GiB of weights
+ * (FLUIDNPU_MAX_WEIGHT_BYTES, and packed), and per row of a tile FNPU_MAX_DEPTH int16 and its
+ * outputs: 1/4 GiB on the default NPU. What malloc() does not give ends the job with
+ * FLUIDNPU_ERR_MEMORY.
+ */
 struct fnpu_scratch {
 	struct fnpu_buffer in, in2;		/* int8 tensors: of a pass, of one sample */
 	struct fnpu_buffer out;			/* int8: of a row tile, of one sample */

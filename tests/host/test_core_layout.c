@@ -5,8 +5,11 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "conv_bench.h"
@@ -182,24 +185,118 @@ static void test_large_layers_fill_many_tiles(void **state)
 	}
 }
 
-static void test_a_cancelled_group_computes_nothing(void **state)
+/* --- groups that end early --------------------------------------------------------- */
+
+static struct fnpu_work *to_cancel;
+static unsigned int blocks;
+
+/* While it is multiplied, somebody loses interest. */
+static void cancelling_block(const int16_t *a, size_t stride, const int16_t *b, unsigned int pairs,
+			     unsigned int rows, unsigned int cols,
+			     int32_t *const acc[FNPU_BLOCK_ROWS])
 {
-	const struct fluidnpu_hw_policy p = { 4, 4, 1, 1 };
-	struct tb_rng rng = { 4 };
+	blocks++;
+	__atomic_store_n(&to_cancel->cancel, true, __ATOMIC_RELAXED);
+	fnpu_block_plain(a, stride, b, pairs, rows, cols, acc);
+}
+
+/* 256 outputs of 200 channels: 2 row tiles, 4 column tiles */
+static struct fluidnpu_hw_layer some_tiles(void)
+{
+	return (struct fluidnpu_hw_layer){
+		.op = FLUIDNPU_LAYER_CONV,
+		.in_h = 16, .in_w = 16, .in_c = 4, .out_h = 16, .out_w = 16, .out_c = 200,
+		.kernel_h = 1, .kernel_w = 1, .stride_h = 1, .stride_w = 1,
+		.dilation_h = 1, .dilation_w = 1, .groups = 1,
+		.clamp_min = -128, .clamp_max = 127,
+	};
+}
+
+static void test_a_cancelled_group_ends_within_a_column_tile(void **state)
+{
+	static const struct fluidnpu_hw_policy alone = { 1, 1, 1, 1 };
+	const unsigned int blocks_of_tile = (128 + FNPU_BLOCK_ROWS - 1) / FNPU_BLOCK_ROWS * 4;
+	struct fnpu_kernels kernels = fnpu_kernels_plain;
+	const struct fluidnpu_hw_layer l = some_tiles();
 	struct tb *tb = bench_of(&engines[0]);
-	const struct fluidnpu_hw_layer l = conv_random(&rng, CONV_PLAIN, true);
+	struct tb_rng rng = { 4 };
 	struct conv_bench b;
 
 	(void)state;
 	conv_bench_init(&b, tb, &l, &rng, false, false);
-	assert_int_equal(conv_bench_run(&b, fnpu_kernels_all()[0], &p, 1), FLUIDNPU_OK);
-	memset(b.state[0], 1, 64);
-	b.work.cancel = true;
-	fnpu_work_run(tb->dev, &b.work);
-	assert_int_equal(b.work.fault.status, FLUIDNPU_OK);
-	assert_int_equal(b.state[0][0], 1);
+	kernels.block = cancelling_block;
+	to_cancel = &b.work;
+	blocks = 0;
+	assert_int_equal(conv_bench_run(&b, &kernels, &alone, 1), FLUIDNPU_OK);
+	assert_in_range(blocks, 1, blocks_of_tile);
+	b.work.num_samples = 0; /* nothing is to be written */
+	assert_null(conv_bench_check(&b));
 	conv_bench_free(&b);
 	tb_free(tb);
+}
+
+/* Leaves the process @more bytes of address space; returns the limit before. */
+static struct rlimit limit_memory(size_t more)
+{
+	FILE *statm = fopen("/proc/self/statm", "r");
+	struct rlimit before, limit;
+	unsigned long pages;
+
+	assert_non_null(statm);
+	assert_int_equal(fscanf(statm, "%lu", &pages), 1);
+	fclose(statm);
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	limit = before;
+	limit.rlim_cur = pages * (size_t)sysconf(_SC_PAGESIZE) + more;
+	assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+	return before;
+}
+
+static void test_a_group_without_memory_fails_and_the_next_one_runs(void **state)
+{
+#ifdef __SANITIZE_ADDRESS__
+	(void)state;
+	skip(); /* its shadow needs all of the address space */
+#else
+	static const struct engine wide = { "wide", 8192, 16, 8192, 1, 1 };
+	static const struct fluidnpu_hw_policy alone = { 1, 1, 1, 1 };
+	const struct fluidnpu_hw_layer l = some_tiles();
+	struct tb *tb = bench_of(&wide); /* 256 MiB of accumulators */
+	struct tb_rng rng = { 5 };
+	struct rlimit before;
+	struct conv_bench b;
+	int status;
+
+	(void)state;
+	conv_bench_init(&b, tb, &l, &rng, false, false);
+	before = limit_memory(64u << 20);
+	status = conv_bench_run(&b, &fnpu_kernels_plain, &alone, 1);
+	assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+	assert_int_equal(status, FLUIDNPU_ERR_MEMORY);
+	assert_int_equal(conv_bench_run(&b, &fnpu_kernels_plain, &alone, 1), FLUIDNPU_OK);
+	assert_null(conv_bench_check(&b));
+	conv_bench_free(&b);
+	tb_free(tb);
+#endif
+}
+
+/* A tile's rows are gathered in host memory, each as deep as the layer. */
+static void test_depth_is_bounded(void **state)
+{
+	const struct fluidnpu_hw_program roomy = {
+		.total_bytes = UINT32_MAX,
+		.state_bytes = UINT32_MAX,
+		.input_bytes = UINT32_MAX,
+	};
+	struct fluidnpu_hw_layer l = some_tiles();
+
+	(void)state;
+	l.in_h = l.in_w = l.kernel_h = l.kernel_w = 64;
+	l.in_c = FNPU_MAX_DEPTH / 64 / 64;
+	l.out_h = l.out_w = 1;
+	assert_true(fnpu_layer_valid(&roomy, &l));
+	l.in_c++;
+	assert_false(fnpu_layer_valid(&roomy, &l));
 }
 
 int main(void)
@@ -208,7 +305,9 @@ int main(void)
 		cmocka_unit_test(test_every_layout_gives_the_numbers_of_one_sample),
 		cmocka_unit_test(test_split_batches_give_the_numbers_of_one_sample),
 		cmocka_unit_test(test_large_layers_fill_many_tiles),
-		cmocka_unit_test(test_a_cancelled_group_computes_nothing),
+		cmocka_unit_test(test_a_cancelled_group_ends_within_a_column_tile),
+		cmocka_unit_test(test_a_group_without_memory_fails_and_the_next_one_runs),
+		cmocka_unit_test(test_depth_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
