@@ -20,8 +20,8 @@ enum conv_kind {
 };
 
 /**
- * conv_random() - a seeded shape: kernels, strides, dilations, paddings, zero points; @small: at most
- * some thousand multiplications
+ * conv_random() - a seeded shape: kernels, strides, dilations, paddings, zero points
+ * @small: of at most some thousand multiplications
  */
 struct fluidnpu_hw_layer conv_random(struct tb_rng *rng, enum conv_kind kind, bool small);
 
