@@ -387,13 +387,26 @@ u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev, struct list_head *done)
 		cq->head++;
 
 		job = fluidnpu_job_of_cookie(fdev, cqe.cookie);
-		if (!job)
+		if (!job) {
 			dev_warn_ratelimited(fdev->drm.dev, "completion of an unknown job, %#llx\n",
 					     cqe.cookie);
-		else if (cqe.type != FLUIDNPU_CQE_JOB)
+			continue;
+		}
+
+		switch (cqe.type) {
+		case FLUIDNPU_CQE_EXIT:
+		case FLUIDNPU_CQE_HEAD:
 			fluidnpu_handle_sample(fdev, job, &cqe);
-		else if (fluidnpu_handle_job(fdev, job, &cqe, done))
-			halted |= BIT(FIELD_GET(FLUIDNPU_COOKIE_QUEUE, cqe.cookie));
+			break;
+		case FLUIDNPU_CQE_JOB:
+			if (fluidnpu_handle_job(fdev, job, &cqe, done))
+				halted |= BIT(FIELD_GET(FLUIDNPU_COOKIE_QUEUE, cqe.cookie));
+			break;
+		default:
+			/* Not even YIELD: nobody here has asked for it. */
+			dev_warn_ratelimited(fdev->drm.dev, "completion of unknown type %u\n",
+					     cqe.type);
+		}
 	}
 
 	return halted;
