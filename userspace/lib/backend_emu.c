@@ -243,7 +243,7 @@ static void drain_cq(struct emu *emu)
 			continue;
 		if (cqe.type == FLUIDNPU_CQE_JOB)
 			handle_job(emu, &emu->jobs[cqe.cookie], &cqe);
-		else
+		else if (cqe.type == FLUIDNPU_CQE_EXIT || cqe.type == FLUIDNPU_CQE_HEAD)
 			handle_sample(&emu->jobs[cqe.cookie], &cqe);
 	}
 	if (any)
