@@ -127,13 +127,19 @@ static void print_activity(const struct status *s)
 	print_share("  waiting for DRAM",
 		    ratio(c[FLUIDNPU_CNT_STALL_CYCLES], c[FLUIDNPU_CNT_BUSY_CYCLES]), " of that");
 	print_share("PE utilisation", utilisation(s), " while busy");
+	print_share("idle", ratio(c[FLUIDNPU_CNT_IDLE_CYCLES], s->counters.time), "");
 	print_count(s, "jobs", FLUIDNPU_CNT_JOBS);
 	print_count(s, "  failed", FLUIDNPU_CNT_JOB_ERRORS);
 	print_count(s, "samples", FLUIDNPU_CNT_SAMPLES);
 	print_count(s, "layers run", FLUIDNPU_CNT_LAYERS);
 	print_count(s, "preemptions", FLUIDNPU_CNT_PREEMPTIONS);
+	print_count(s, "injected jobs", FLUIDNPU_CNT_INJECTS);
+	print_count(s, "merged batches", FLUIDNPU_CNT_MERGES);
+	print_count(s, "yielded samples", FLUIDNPU_CNT_YIELDS);
 	print_bytes(s, "DRAM read", FLUIDNPU_CNT_DRAM_READ_BYTES);
 	print_bytes(s, "  weights", FLUIDNPU_CNT_WEIGHT_BYTES);
+	printf("  %-*s %*.2f times\n", LABEL_WIDTH, "  each used", FIGURE_WIDTH - 6,
+	       ratio(c[FLUIDNPU_CNT_WEIGHT_USED_BYTES], c[FLUIDNPU_CNT_WEIGHT_BYTES]));
 	print_bytes(s, "DRAM written", FLUIDNPU_CNT_DRAM_WRITE_BYTES);
 	print_count(s, "MMU faults", FLUIDNPU_CNT_MMU_FAULTS);
 	print_count(s, "interrupts", FLUIDNPU_CNT_INTERRUPTS);
@@ -251,6 +257,8 @@ static int print_json(const struct status *s)
 	cJSON_AddNumberToObject(root, "pe_utilisation", utilisation(s));
 	object = cJSON_AddObjectToObject(root, "counters");
 	figures_add_counters(object, &s->counters, NULL);
+	cJSON_AddNumberToObject(object, "idle_cycles",
+				(double)s->counters.values[FLUIDNPU_CNT_IDLE_CYCLES]);
 	cJSON_AddNumberToObject(object, "interrupts",
 				(double)s->counters.values[FLUIDNPU_CNT_INTERRUPTS]);
 	cJSON_AddNumberToObject(object, "late_events",
