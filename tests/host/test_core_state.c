@@ -70,10 +70,11 @@ static struct fnpu_config small_config(void)
 	return config;
 }
 
-static void run_init(struct run *r, uint64_t seed, enum tb_worker worker)
+static void run_init(struct run *r, uint64_t seed, enum tb_worker worker, bool functional)
 {
 	struct fnpu_config config = small_config();
 
+	config.functional = functional;
 	memset(r, 0, sizeof(*r));
 	r->tb = tb_ready(&config, worker);
 	r->rng.state = seed;
@@ -98,6 +99,8 @@ static void submit(struct run *r, uint8_t opcode)
 		return;
 	tb_job_make(r->tb, job, &r->program, TB_AS, n, r->num_jobs);
 	job->sqe.opcode = opcode;
+	for (unsigned int i = 0; i < n; i++)	/* for a device that only models time */
+		job->samples[i].exit_index = i % 2;
 	if (!tb_range(&r->rng, 0, 3))
 		job->sqe.flags = FLUIDNPU_SQE_NO_EXIT;
 	r->queue_of[r->num_jobs++] = queue;
@@ -133,7 +136,8 @@ static void act(struct run *r)
 		yield(r);
 		break;
 	case 5:
-		if (!tb_range(&r->rng, 0, 3))
+		/* what an aborted group has written by then is its worker's luck */
+		if (tb->worker == TB_INLINE && !tb_range(&r->rng, 0, 3))
 			tb_queue_control(tb, tb_range(&r->rng, 0, QUEUES - 1),
 					 FLUIDNPU_QCTRL_ABORT);
 		break;
@@ -187,15 +191,15 @@ static void assert_same(const struct run *a, const struct run *b)
 		assert_int_equal(tb_queue_status(x, q), tb_queue_status(y, q));
 }
 
-static void compare_runs(enum tb_worker worker, unsigned int num_seeds)
+static void compare_runs(enum tb_worker worker, bool functional, unsigned int num_seeds)
 {
 	uint64_t injects = 0, merges = 0, yields = 0, preemptions = 0, early = 0;
 
 	for (unsigned int seed = 1; seed <= num_seeds; seed++) {
 		struct run straight, moved;
 
-		run_init(&straight, seed, worker);
-		run_init(&moved, seed, worker);
+		run_init(&straight, seed, worker, functional);
+		run_init(&moved, seed, worker, functional);
 		run_all(&straight, false);
 		run_all(&moved, true);
 		assert_same(&straight, &moved);
@@ -214,14 +218,20 @@ static void compare_runs(enum tb_worker worker, unsigned int num_seeds)
 static void test_moved_runs_equal_straight_ones(void **state)
 {
 	(void)state;
-	compare_runs(TB_INLINE, 40);
+	compare_runs(TB_INLINE, true, 40);
 }
 
 static void test_a_computation_in_progress_is_finished_first(void **state)
 {
 	(void)state;
-	compare_runs(TB_DEFERRED, 10);
-	compare_runs(TB_THREAD, 10);
+	compare_runs(TB_DEFERRED, true, 10);
+	compare_runs(TB_THREAD, true, 10);
+}
+
+static void test_moved_runs_that_only_model_time_equal_straight_ones(void **state)
+{
+	(void)state;
+	compare_runs(TB_INLINE, false, 20);
 }
 
 /* --- single properties ---------------------------------------------------------------- */
@@ -283,6 +293,27 @@ static void test_a_late_group_is_due_at_once(void **state)
 	assert_true(fnpu_dev_deadline(tb->dev) == FNPU_NEVER);	/* waits for the worker */
 	migrate(tb);
 	assert_true(fnpu_dev_deadline(tb->dev) == end);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
+static void test_a_hang_stays_one_and_can_be_aborted(void **state)
+{
+	struct fnpu_faults faults;
+	struct tb_program p;
+	struct tb *tb = busy_device(&p);
+
+	(void)state;
+	fnpu_faults_default(&faults);
+	faults.hang_layer = 4;
+	fnpu_dev_set_faults(tb->dev, &faults);
+	tb_run(tb);
+	migrate(tb);
+	assert_true(fnpu_dev_deadline(tb->dev) == FNPU_NEVER);
+	assert_true(tb_queue_status(tb, 0) & FLUIDNPU_QSTATUS_RUNNING);
+	tb_queue_control(tb, 0, FLUIDNPU_QCTRL_ABORT);
+	assert_int_equal(tb_drain(tb, TB_MAX_CQES), 1);
+	assert_int_equal(tb_status(tb, 0), FLUIDNPU_ERR_ABORTED);
 	tb_program_free(&p);
 	tb_free(tb);
 }
@@ -426,7 +457,7 @@ static bool is_bulk(const struct fnpu_state *s, size_t at)
 static void damage_init(struct damage *d, struct run *r)
 {
 	memset(d, 0, sizeof(*d));
-	run_init(r, 3, TB_INLINE);
+	run_init(r, 3, TB_INLINE, true);
 	for (unsigned int i = 0; i < 12 || r->tb->dev->s.running < 0; i++)
 		act(r);
 	d->tb = r->tb;
@@ -500,7 +531,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_moved_runs_equal_straight_ones),
 		cmocka_unit_test(test_a_computation_in_progress_is_finished_first),
+		cmocka_unit_test(test_moved_runs_that_only_model_time_equal_straight_ones),
 		cmocka_unit_test(test_deadline_survives),
+		cmocka_unit_test(test_a_hang_stays_one_and_can_be_aborted),
 		cmocka_unit_test(test_a_late_group_is_due_at_once),
 		cmocka_unit_test(test_faults_are_part_of_the_state),
 		cmocka_unit_test(test_states_of_other_devices_are_refused),
