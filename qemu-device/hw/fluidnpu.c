@@ -103,7 +103,7 @@ static void fluidnpu_due(void *opaque)
 {
     FluidNPUState *s = opaque;
 
-    if (!runstate_is_running()) {
+    if (!runstate_is_live(runstate_get())) {
         return;             /* see fluidnpu_vm_state() */
     }
     fnpu_dev_advance(s->dev, fluidnpu_now(s));
@@ -229,7 +229,7 @@ static void fluidnpu_work_start(void *host)
     s->work_busy = true;
     qemu_cond_broadcast(&s->cond);
     qemu_mutex_unlock(&s->mutex);
-    if (!runstate_is_running()) {
+    if (!runstate_is_live(runstate_get())) {
         fluidnpu_work_wait(s);  /* a monitor's access; see fluidnpu_vm_state() */
     }
 }
