@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 	int ret;
 
 	if (!batch || batch > FLUIDNPU_MAX_BATCH) {
-		fprintf(stderr, "usage: bench-core MODEL.fnpu BATCH(1..%u)\n", FLUIDNPU_MAX_BATCH);
+		fprintf(stderr, "usage: bench-core MODEL.fnpu BATCH(1..%d)\n", FLUIDNPU_MAX_BATCH);
 		return 2;
 	}
 	if (fnpu_model_load(argv[1], &model, &error) ||

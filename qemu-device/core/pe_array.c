@@ -203,38 +203,60 @@ static void gather(struct pe_array *a, unsigned int group)
 
 /* --- multiplication ---------------------------------------------------------------- */
 
-/*
- * All rows times @n columns of a panel from column @off on, added to the accumulators
- * from column @col on. A kernel adds 8 or 16 columns; where that is more than the tile
- * has, it does so aside.
- */
-static void multiply_block(const struct pe_array *a, const int16_t *panel, unsigned int depth,
-			   unsigned int pairs, unsigned int off, unsigned int n, unsigned int col)
+/** struct block - some columns of a panel at a slice of the depth, and where they add up */
+struct block {
+	const int16_t *panel;	/* at the slice */
+	unsigned int depth;	/* where the slice starts */
+	unsigned int pairs;	/* its length */
+	unsigned int off, n;	/* columns of the panel */
+	unsigned int col;	/* of the accumulators */
+};
+
+/* Rows @i.. times the block's columns, straight into the accumulators. */
+static void block_in_place(const struct pe_array *a, const struct block *b, unsigned int i,
+			   unsigned int rows, unsigned int width)
 {
-	const unsigned int width = n > 8 ? 16 : 8;
-	const bool whole = off % 8 == 0 && off + width <= FNPU_PANEL_COLS &&
-			   col + width <= a->tile_cols;
+	int32_t *acc[FNPU_BLOCK_ROWS];
+
+	for (unsigned int r = 0; r < rows; r++)
+		acc[r] = a->rows[i + r].acc + b->col;
+	a->kernels->block(a->panel + i * a->stride + b->depth, a->stride, b->panel + b->off * 2,
+			  b->pairs, rows, width, acc);
+}
+
+/* The same where a kernel's columns are not the block's. */
+static void block_aside(const struct pe_array *a, const struct block *b, unsigned int i,
+			unsigned int rows)
+{
+	int32_t aside[FNPU_BLOCK_ROWS][FNPU_PANEL_COLS] = { 0 };
+	int32_t *acc[FNPU_BLOCK_ROWS];
+
+	for (unsigned int r = 0; r < rows; r++)
+		acc[r] = aside[r];
+	a->kernels->block(a->panel + i * a->stride + b->depth, a->stride, b->panel, b->pairs, rows,
+			  FNPU_PANEL_COLS, acc);
+	for (unsigned int r = 0; r < rows; r++) {
+		int32_t *to = a->rows[i + r].acc + b->col;
+
+		for (unsigned int c = 0; c < b->n; c++)
+			to[c] = (int32_t)((uint32_t)to[c] + (uint32_t)aside[r][b->off + c]);
+	}
+}
+
+/* All rows. A kernel adds 8 or 16 columns, which must not be more than the tile has left. */
+static void multiply_block(const struct pe_array *a, const struct block *b)
+{
+	const unsigned int width = b->n > 8 ? 16 : 8;
+	const bool in_place = b->off % 8 == 0 && b->off + width <= FNPU_PANEL_COLS &&
+			      b->col + width <= a->tile_cols;
 
 	for (unsigned int i = 0; i < a->num_rows; i += FNPU_BLOCK_ROWS) {
 		const unsigned int rows = min(FNPU_BLOCK_ROWS, a->num_rows - i);
-		const int16_t *activations = a->panel + i * a->stride + depth;
-		int32_t aside[FNPU_BLOCK_ROWS][FNPU_PANEL_COLS];
-		int32_t *acc[FNPU_BLOCK_ROWS];
 
-		for (unsigned int r = 0; r < rows; r++)
-			acc[r] = whole ? a->rows[i + r].acc + col : aside[r];
-		if (whole) {
-			a->kernels->block(activations, a->stride, panel + off * 2, pairs, rows, width,
-					  acc);
-			continue;
-		}
-		memset(aside, 0, sizeof(aside));
-		a->kernels->block(activations, a->stride, panel, pairs, rows, FNPU_PANEL_COLS, acc);
-		for (unsigned int r = 0; r < rows; r++)
-			for (unsigned int c = 0; c < n; c++)
-				a->rows[i + r].acc[col + c] =
-					(int32_t)((uint32_t)a->rows[i + r].acc[col + c] +
-						  (uint32_t)aside[r][off + c]);
+		if (in_place)
+			block_in_place(a, b, i, rows, width);
+		else
+			block_aside(a, b, i, rows);
 	}
 }
 
@@ -242,22 +264,25 @@ static void multiply_block(const struct pe_array *a, const int16_t *panel, unsig
 static bool multiply(struct pe_array *a, unsigned int group, unsigned int c, unsigned int n,
 		     unsigned int col)
 {
-	const int16_t *packed = a->dev->scratch.packed.data;
+	const int16_t *packed = (const int16_t *)a->dev->scratch.packed.data +
+				group * a->weights.group;
 
 	gather(a, group);
 	for (unsigned int p = 0; p < a->weights.pairs; p += SLICE / 2) {
-		const unsigned int pairs = min(SLICE / 2, a->weights.pairs - p);
+		struct block b = {
+			.depth = 2 * p,
+			.pairs = min(SLICE / 2, a->weights.pairs - p),
+		};
 
 		if (fnpu_work_cancelled(a->w))
 			return false;
-		for (unsigned int done = 0, take; done < n; done += take) {
-			const unsigned int off = (c + done) % FNPU_PANEL_COLS;
-			const int16_t *panel = packed + group * a->weights.group +
-					       (c + done) / FNPU_PANEL_COLS * a->weights.panel +
-					       (size_t)p * 2 * FNPU_PANEL_COLS;
-
-			take = min(n - done, FNPU_PANEL_COLS - off);
-			multiply_block(a, panel, 2 * p, pairs, off, take, col + done);
+		for (unsigned int done = 0; done < n; done += b.n) {
+			b.panel = packed + (c + done) / FNPU_PANEL_COLS * a->weights.panel +
+				  (size_t)p * 2 * FNPU_PANEL_COLS;
+			b.off = (c + done) % FNPU_PANEL_COLS;
+			b.n = min(n - done, FNPU_PANEL_COLS - b.off);
+			b.col = col + done;
+			multiply_block(a, &b);
 		}
 	}
 	return true;
