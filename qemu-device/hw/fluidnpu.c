@@ -48,6 +48,7 @@
 #include "qom/object.h"
 #include "system/cpu-timers.h"
 #include "system/runstate.h"
+#include "trace.h"
 
 #include "fnpu_core.h"
 
@@ -115,6 +116,7 @@ static uint64_t fluidnpu_mmio_read(void *opaque, hwaddr addr, unsigned size)
     FluidNPUState *s = opaque;
     uint32_t value = fnpu_dev_read(s->dev, addr, fluidnpu_now(s));
 
+    trace_fluidnpu_read(addr, value);
     fluidnpu_rearm(s);
     return value;
 }
@@ -124,6 +126,7 @@ static void fluidnpu_mmio_write(void *opaque, hwaddr addr, uint64_t value,
 {
     FluidNPUState *s = opaque;
 
+    trace_fluidnpu_write(addr, value);
     fnpu_dev_write(s->dev, addr, value, fluidnpu_now(s));
     fluidnpu_rearm(s);
 }
@@ -173,10 +176,9 @@ static bool fluidnpu_dma(FluidNPUState *s, uint64_t addr, void *buf,
         MemoryRegion *mr = address_space_translate(as, addr, &xlat, &len,
                                                    is_write, attrs);
 
-        if (!len || !memory_access_is_direct(mr, is_write, attrs)) {
-            return false;
-        }
-        if (address_space_rw(as, addr, attrs, p, len, is_write) != MEMTX_OK) {
+        if (!len || !memory_access_is_direct(mr, is_write, attrs) ||
+            address_space_rw(as, addr, attrs, p, len, is_write) != MEMTX_OK) {
+            trace_fluidnpu_dma_error(addr, is_write);
             return false;
         }
         addr += len;
@@ -201,6 +203,7 @@ static void fluidnpu_interrupt(void *host, unsigned vector)
 {
     PCIDevice *pdev = PCI_DEVICE(host);
 
+    trace_fluidnpu_interrupt(vector);
     if (msix_enabled(pdev)) {
         msix_notify(pdev, vector);
     }
@@ -224,6 +227,7 @@ static void fluidnpu_work_start(void *host)
 {
     FluidNPUState *s = host;
 
+    trace_fluidnpu_work_start();
     qemu_mutex_lock(&s->mutex);
     s->work_pending = true;
     s->work_busy = true;
@@ -246,6 +250,9 @@ static bool fluidnpu_work_ready(void *host)
     busy = s->work_busy;
     s->work_awaited = busy;
     qemu_mutex_unlock(&s->mutex);
+    if (busy) {
+        trace_fluidnpu_late();
+    }
     return !busy;
 }
 
@@ -272,6 +279,7 @@ static void *fluidnpu_worker(void *opaque)
         s->work_pending = false;
         qemu_mutex_unlock(&s->mutex);
         fnpu_dev_work(s->dev);
+        trace_fluidnpu_work_done();
         qemu_mutex_lock(&s->mutex);
         s->work_busy = false;
         if (s->work_awaited) {
@@ -356,6 +364,7 @@ static void fluidnpu_exit_gone(FluidNPUState *s)
 /* The device is pulled out of its slot with everything that it was doing. */
 static void fluidnpu_vanish(FluidNPUState *s)
 {
+    trace_fluidnpu_vanish();
     qatomic_set(&s->removed, true);     /* fails what the worker still does */
     fnpu_dev_reset(s->dev);
     fluidnpu_rearm(s);
@@ -625,6 +634,7 @@ static int fluidnpu_put_core(QEMUFile *f, void *opaque, size_t size,
 
     fnpu_dev_save(s->dev, state);
     qemu_put_buffer(f, state, bytes);
+    trace_fluidnpu_save(fnpu_dev_deadline(s->dev));
     return 0;
 }
 
@@ -644,6 +654,7 @@ static int fluidnpu_get_core(QEMUFile *f, void *opaque, size_t size,
         error_report("fluidnpu: %s", reason);
         return -EINVAL;
     }
+    trace_fluidnpu_load(fnpu_dev_deadline(s->dev));
     return 0;
 }
 
