@@ -173,5 +173,8 @@ check "the driver lets it go" said unplugged
 check "another one is plugged in" tests/qmp.py "$socket" device_add driver=fluidnpu id=npu bus=slot0
 check "the driver finds it" said plugged
 check "jobs run on it" said "after removal: status 0"
+refuses "an impossible fault is refused at the start, too" 122 "dram_percent must be" \
+	tools/vm-run --initrd out/guest.cpio --device fluidnpu,bus=slot0,fault-dram-percent=5 \
+	--log "$out/refused.log" --cmd true
 check "the VM powers off, and its kernel has nothing to complain of" wait "$vm"
 done_testing
