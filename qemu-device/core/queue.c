@@ -120,6 +120,8 @@ void fnpu_cq_post(struct fnpu_dev *dev, struct fluidnpu_hw_cqe *cqe)
 	uint64_t addr = cq->base + (uint64_t)cq->tail * sizeof(*cqe);
 	const size_t body = offsetof(struct fluidnpu_hw_cqe, phase);
 
+	if (dev->s.fatal)	/* behind one that is lost nobody shall find others */
+		return;
 	cqe->phase = cq->phase;
 	if (!fnpu_dma_write(dev, addr, cqe, body) ||
 	    !fnpu_dma_write(dev, addr + body, &cqe->phase, sizeof(cqe->phase))) {
