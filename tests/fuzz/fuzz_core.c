@@ -196,6 +196,13 @@ static void address_space(struct bench *b, const struct op *op)
 	bench_write(b, FLUIDNPU_REG_AS_CMD, op->c % 5);
 }
 
+static void read_registers(struct bench *b, uint32_t from)
+{
+	for (uint32_t i = 0; i < 64; i++)
+		fnpu_dev_read(b->dev, (from + 4 * i) % FLUIDNPU_BAR_REGS_BYTES, b->now);
+	oracle_check(&b->oracle, b->now);
+}
+
 static void execute(struct bench *b, const struct op *op, uint32_t *delay)
 {
 	switch (op->code % NUM_CODES) {
@@ -234,7 +241,7 @@ static void execute(struct bench *b, const struct op *op, uint32_t *delay)
 		write_register(b, op);
 		break;
 	case OP_READ:
-		fnpu_dev_read(b->dev, op->b % FLUIDNPU_BAR_REGS_BYTES, b->now);
+		read_registers(b, op->b);
 		break;
 	case OP_PRIORITY:
 		bench_write(b, FLUIDNPU_REG_QUEUE(op->a % NUM_QUEUES) + FLUIDNPU_QREG_PRIORITY,

@@ -28,7 +28,8 @@ static void net_of_many_groups(struct tb_program *p)
 	tb_conv(p, FLUIDNPU_TENSOR_INPUT, 0, 2, 2, 4, 4, 1, 1, 0);
 	for (unsigned int i = 0; i < 8; i++) {
 		if (i == 3 || i == 6)
-			tb_exit(p, 0, 4, i / 6, 0.4f);
+			tb_exit(p, 0, 4, i / 6, i == 3 ? 0.4f : 1.3f)->exit_criterion =
+				i == 3 ? FLUIDNPU_EXIT_CONFIDENCE : FLUIDNPU_EXIT_ENTROPY;
 		tb_conv(p, 16 * (i % 2), 16 * ((i + 1) % 2), 2, 2, 4, 4, 1, 1, 0);
 	}
 	tb_exit(p, 0, 4, 2, 0);
@@ -442,6 +443,19 @@ void bench_set_up(struct bench *b)
 	bench_write(b, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_ENABLE);
 }
 
+/* A byte of the image that is not one of the many times at which doorbells came. */
+static size_t place_of_damage(size_t bytes, uint32_t choice)
+{
+	const size_t times = sizeof(((struct fnpu_queue *)0)->queued_time);
+	const size_t state = bytes - sizeof(struct fnpu_state);	/* behind its header */
+	size_t at = choice % (bytes - FLUIDNPU_MAX_QUEUES * times);
+
+	for (unsigned int q = 0; q < FLUIDNPU_MAX_QUEUES; q++)
+		if (at >= state + offsetof(struct fnpu_state, queues[q].queued_time))
+			at += times;
+	return at;
+}
+
 void bench_snapshot(struct bench *b, uint32_t at, uint8_t flip)
 {
 	const size_t bytes = fnpu_dev_state_bytes();
@@ -455,7 +469,7 @@ void bench_snapshot(struct bench *b, uint32_t at, uint8_t flip)
 		fuzz_check(state && again);
 	}
 	fnpu_dev_save(b->dev, state);
-	state[at % bytes] ^= flip;
+	state[place_of_damage(bytes, at)] ^= flip;
 	b->spare = b->dev;
 	b->dev = dev;
 	b->oracle.dev = dev;

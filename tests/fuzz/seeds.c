@@ -81,6 +81,23 @@ static void build_operators(struct om *m)
 	om_meta(m, "fluidnpu.labels", "a,b,c");
 }
 
+/* Stages with a residual block, three exits, and a network input that two layers read. */
+static void build_three_exits(struct om *m)
+{
+	om_init(m, m->arena, 2, 4, 4);
+	om_quantize(m, "in", "x", 0.02f, -3);
+	om_conv(m, "stem", "in", 4, 2, 3, 1, 1, -128);
+	om_conv(m, "skip", "in", 4, 2, 1, 1, 0, 5);
+	om_node(m, "Add", "stem,skip", "sum1.f");
+	om_quantize(m, "sum1", "sum1.f", 0.15f, -7);
+	om_head(m, "exit0", "sum1", 4, 3);
+	om_conv(m, "b1", "sum1", 4, 4, 3, 2, 1, -128);
+	om_head(m, "exit1", "b1", 4, 3);
+	om_conv(m, "c1", "b1", 8, 4, 3, 1, 1, -128);
+	om_head(m, "exit2", "c1", 8, 3);
+	om_meta(m, "fluidnpu.exit.thresholds", "0.8,0.6");
+}
+
 static void write_models(const char *directory)
 {
 	struct fx f = { 0 };
@@ -88,7 +105,7 @@ static void write_models(const char *directory)
 	f.m.arena = &f.arena;
 	fx_build_good(&f);
 	write_onnx(&f.m, directory, "good.onnx");
-	fx_build_three_exits(&f);
+	build_three_exits(&f.m);
 	write_onnx(&f.m, directory, "three_exits.onnx");
 	f.m.arena = &f.arena;
 	build_operators(&f.m);
