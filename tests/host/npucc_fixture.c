@@ -227,3 +227,33 @@ float fx_float(uint32_t bits)
 	memcpy(&f, &bits, sizeof(f));
 	return f;
 }
+
+void fx_compile_bytes(struct fx *f, const uint8_t *data, size_t bytes)
+{
+	struct npucc_arena arena = { NULL };
+	struct npucc_error error = { "" };
+	uint8_t *copy = malloc(bytes + !bytes);
+
+	memcpy(copy, data, bytes);
+	if (!npucc_compile(&arena, copy, bytes, &f->options, &error))
+		assert_int_not_equal(error.text[0], '\0');
+	free(copy);
+	npucc_arena_free(&arena);
+}
+
+void fx_compile_mutated(struct fx *f, unsigned int rounds)
+{
+	unsigned int seed = 7, round, i;
+	size_t bytes;
+	uint8_t *data = om_pack(&f->m, &bytes);
+	uint8_t *copy = npucc_alloc(&f->arena, bytes, 1);
+
+	for (round = 0; round < rounds; round++) {
+		memcpy(copy, data, bytes);
+		for (i = 0; i <= round % 4; i++) {
+			seed = seed * 1103515245 + 12345;
+			copy[(seed >> 8) % bytes] ^= (uint8_t)(1u << (seed >> 4) % 8);
+		}
+		fx_compile_bytes(f, copy, bytes);
+	}
+}

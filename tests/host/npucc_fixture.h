@@ -49,6 +49,15 @@ const struct fluidnpu_hw_layer *fx_layer(const struct npucc_program *p, const ch
 /** fx_table_at() - what the table of the CONCAT layer @l makes of @code */
 int8_t fx_table_at(const struct npucc_program *p, const struct fluidnpu_hw_layer *l, int code);
 
+/**
+ * fx_compile_bytes() - compiles a copy in its own block, so that ASan sees every read beyond
+ * it; what does not compile must have a message
+ */
+void fx_compile_bytes(struct fx *f, const uint8_t *data, size_t bytes);
+
+/** fx_compile_mutated() - f->m with up to four bits flipped, @rounds times */
+void fx_compile_mutated(struct fx *f, unsigned int rounds);
+
 /** fx_float() - the binary32 whose bits are @bits */
 float fx_float(uint32_t bits);
 

@@ -430,20 +430,6 @@ static void geometry_is_checked(void **state)
 	assert_int_equal(f->options.config.clock_hz, 1000000000);
 }
 
-/* Compiles a copy in its own block, so that ASan sees every read beyond it. */
-static void compile_bytes(struct fx *f, const uint8_t *data, size_t bytes)
-{
-	struct npucc_arena arena = { NULL };
-	struct npucc_error error = { "" };
-	uint8_t *copy = malloc(bytes + !bytes);
-
-	memcpy(copy, data, bytes);
-	if (!npucc_compile(&arena, copy, bytes, &f->options, &error))
-		assert_int_not_equal(error.text[0], '\0');
-	free(copy);
-	npucc_arena_free(&arena);
-}
-
 static void truncated_models_are_errors(void **state)
 {
 	struct fx *f = *state;
@@ -453,27 +439,15 @@ static void truncated_models_are_errors(void **state)
 	fx_build_good(f);
 	data = om_pack(&f->m, &bytes);
 	for (cut = 0; cut < bytes; cut++)
-		compile_bytes(f, data, cut);
+		fx_compile_bytes(f, data, cut);
 }
 
 static void mutated_models_do_not_crash(void **state)
 {
 	struct fx *f = *state;
-	unsigned int seed = 7, round, i;
-	size_t bytes;
-	uint8_t *data, *copy;
 
 	fx_build_three_exits(f);
-	data = om_pack(&f->m, &bytes);
-	copy = npucc_alloc(&f->arena, bytes, 1);
-	for (round = 0; round < 4000; round++) {
-		memcpy(copy, data, bytes);
-		for (i = 0; i <= round % 4; i++) {
-			seed = seed * 1103515245 + 12345;
-			copy[(seed >> 8) % bytes] ^= (uint8_t)(1u << (seed >> 4) % 8);
-		}
-		compile_bytes(f, copy, bytes);
-	}
+	fx_compile_mutated(f, 4000);
 }
 
 /* Graphs in attributes in nodes in graphs ... must not exhaust the stack. */

@@ -258,6 +258,16 @@ static void both_forms_give_the_same_program(void **state)
 	assert_same_program(qdq, fx_compile(f));
 }
 
+static void mutated_operators_do_not_crash(void **state)
+{
+	struct fx *f = *state;
+
+	build_qdq(f);
+	fx_compile_mutated(f, 2000);
+	change_to_qoperators(f);
+	fx_compile_mutated(f, 2000);
+}
+
 static void qlinear_matmul_is_matmul(void **state)
 {
 	struct fx *f = *state;
@@ -372,6 +382,30 @@ static void float_weights_are_quantized(void **state)
 	node_int(m, "QuantizeLinear", "conv.w.real,conv.w.scale,conv.w.zero", "conv.w.q", "axis", 0);
 	fx_node_of(f, "conv.w")->input[0] = (char *)"conv.w.q";
 	assert_same_program(stored, fx_compile(f));
+}
+
+/* Constant nodes hold a tensor, or numbers. */
+static void constants_may_be_written_as_numbers(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+	struct npucc_program *stored;
+	Onnx__NodeProto *n;
+
+	fx_build_good(f);
+	stored = fx_compile(f);
+	fx_node_of(f, "out.flat")->op_type = (char *)"Reshape";
+	fx_node_of(f, "out.flat")->input = (char *[]){ (char *)"out.gap", (char *)"target" };
+	fx_node_of(f, "out.flat")->n_input = 2;
+	n = om_node(m, "Constant", "", "target");
+	om_attr_ints(m, n, "value_ints", 2, (const int64_t[]){ 0, -1 });
+	fx_node_of(f, "in")->input[1] = fx_node_of(f, "in.q")->input[1] = (char *)"tenth";
+	n = om_node(m, "Constant", "", "tenth");
+	om_attr_float(m, n, "value_float", 0.1f);
+	assert_same_program(stored, fx_compile(f));
+
+	om_attr_string(m, om_node(m, "Constant", "", "text"), "value_string", "no");
+	fx_expect_error(f, "node 'text.node' (Constant): only tensors, numbers and lists of numbers are supported");
 }
 
 /* --- shapes --------------------------------------------------------------------------------- */
@@ -498,11 +532,13 @@ int main(void)
 		TEST(another_quantization_is_a_table),
 		TEST(max_pool_may_change_the_quantization),
 		TEST(both_forms_give_the_same_program),
+		TEST(mutated_operators_do_not_crash),
 		TEST(qlinear_matmul_is_matmul),
 		TEST(clip_of_codes_is_a_clamp),
 		TEST(asymmetric_weights_have_zero_points),
 		TEST(uint8_sums_are_rounded_as_such),
 		TEST(float_weights_are_quantized),
+		TEST(constants_may_be_written_as_numbers),
 		TEST(shape_arithmetic_is_folded),
 		TEST(mean_over_pixels_is_a_global_average),
 		TEST(global_max_pool_covers_its_input),

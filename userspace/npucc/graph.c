@@ -115,15 +115,43 @@ static bool add_initializers(struct builder *b)
 	return true;
 }
 
+/* Attribute @a of a Constant node that is no tensor, as one; false when it is neither number nor list. */
+static bool tensor_of_numbers(const Onnx__AttributeProto *a, Onnx__TensorProto *t, int64_t *count)
+{
+	const bool list = a->name[strlen(a->name) - 1] == 's';
+
+	if (!strcmp(a->name, "value_int") || !strcmp(a->name, "value_ints")) {
+		t->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__INT64;
+		t->int64_data = list ? a->ints : (int64_t *)&a->i;
+		t->n_int64_data = list ? a->n_ints : 1;
+		*count = (int64_t)t->n_int64_data;
+	} else if (!strcmp(a->name, "value_float") || !strcmp(a->name, "value_floats")) {
+		t->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+		t->float_data = list ? a->floats : (float *)&a->f;
+		t->n_float_data = list ? a->n_floats : 1;
+		*count = (int64_t)t->n_float_data;
+	} else {
+		return false;
+	}
+	t->has_data_type = 1;
+	t->dims = count;
+	t->n_dims = list;
+	return true;
+}
+
 /* A Constant node is an initializer written differently. */
 static bool add_constant_node(struct builder *b, const struct npucc_node *node)
 {
 	const Onnx__NodeProto *p = node->proto;
+	const Onnx__AttributeProto *a = p->n_attribute == 1 ? p->attribute[0] : NULL;
+	Onnx__TensorProto numbers = ONNX__TENSOR_PROTO__INIT;
+	int64_t count;
 
-	if (p->n_output != 1 || p->n_attribute != 1 || !p->attribute[0]->name ||
-	    strcmp(p->attribute[0]->name, "value") || !p->attribute[0]->t)
-		return npucc_fail_node(b->error, node, "only the attribute 'value' with a tensor is supported");
-	return add_constant(b, p->output[0], p->attribute[0]->t);
+	if (p->n_output == 1 && a && a->name && !strcmp(a->name, "value") && a->t)
+		return add_constant(b, p->output[0], a->t);
+	if (p->n_output == 1 && a && a->name && a->name[0] && tensor_of_numbers(a, &numbers, &count))
+		return add_constant(b, p->output[0], &numbers);
+	return npucc_fail_node(b->error, node, "only tensors, numbers and lists of numbers are supported");
 }
 
 static void name_node(struct builder *b, struct npucc_node *node, size_t index)
