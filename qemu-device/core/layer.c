@@ -16,7 +16,7 @@
 
 void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes)
 {
-	/* the vector kernels may load, never use, up to a vector beyond the end */
+	/* for what kernels touch beyond the end: FNPU_OVERRUN elements of at most 4 bytes */
 	const size_t slack = 64;
 
 	if (bytes + slack > buffer->bytes) {
@@ -27,6 +27,7 @@ void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes)
 	return buffer->data;
 }
 
+/* It is made of buffers and nothing else. */
 void fnpu_scratch_free(struct fnpu_scratch *scratch)
 {
 	struct fnpu_buffer *buffers = (struct fnpu_buffer *)scratch;

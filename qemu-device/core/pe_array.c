@@ -136,7 +136,7 @@ static void list_rows(struct pe_array *a, unsigned int tile)
 
 /* --- activations ------------------------------------------------------------------- */
 
-/* @taps taps of a window's line, from column @x on: int16, zero in the padding. */
+/* A line of a window, from column @x of the input on: int16, zero in the padding. */
 static void gather_line(const struct pe_array *a, const int8_t *line, int x, unsigned int channels,
 			int16_t *to)
 {
@@ -180,18 +180,20 @@ static void gather_row(const struct pe_array *a, const struct fnpu_tile_row *row
 	int y = (int)(row->position / l->out_w * l->stride_h) - l->pad_t;
 
 	for (unsigned int ky = 0; ky < l->kernel_h; ky++, y += l->dilation_h) {
-		const int8_t *line = in + (size_t)(y < 0 ? 0 : y) * l->in_w * l->in_c;
-
 		if (y < 0 || y >= l->in_h)
 			memset(to, 0, (size_t)l->kernel_w * channels * sizeof(*to));
 		else if (solid)
-			gather_solid_line(a, line, x, to);
+			gather_solid_line(a, in + (size_t)y * l->in_w * l->in_c, x, to);
 		else
-			gather_line(a, line, x, channels, to);
+			gather_line(a, in + (size_t)y * l->in_w * l->in_c, x, channels, to);
 		to += (size_t)l->kernel_w * channels;
 	}
 }
 
+/*
+ * All rows of the tile, once for all its column tiles. A row's overrun (FNPU_OVERRUN) goes
+ * where the next row is written afterwards.
+ */
 static void gather(struct pe_array *a, unsigned int group)
 {
 	if (a->gathered == group)
