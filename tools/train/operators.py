@@ -27,7 +27,8 @@ def saturate(value, quant):
 
 def requantize(acc, scale, out):
     """acc int32, scale binary32: convert, multiply and round to the nearest even."""
-    return saturate(np.rint(acc.astype(np.int32).astype(F32) * scale).astype(np.int64) + out.zero, out)
+    product = acc.astype(np.int32).astype(F32) * scale
+    return saturate(np.rint(product).astype(np.int64) + out.zero, out)
 
 
 def fma(a, b, c):

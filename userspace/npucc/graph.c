@@ -115,7 +115,7 @@ static bool add_initializers(struct builder *b)
 	return true;
 }
 
-/* Attribute @a of a Constant node that is no tensor, as one; false when it is neither number nor list. */
+/* Attribute @a of a Constant node, a number or a list, as a tensor; false when it is neither. */
 static bool tensor_of_numbers(const Onnx__AttributeProto *a, Onnx__TensorProto *t, int64_t *count)
 {
 	const bool list = a->name[strlen(a->name) - 1] == 's';

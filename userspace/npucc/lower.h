@@ -108,11 +108,14 @@ struct npucc_operand *npucc_operand_real(struct npucc_lowering *l, const struct 
 struct npucc_operand *npucc_operand_codes(struct npucc_lowering *l, const struct npucc_node *node,
 					  unsigned int index);
 
-/** npucc_operand_pending() - input @index if it is PENDING and read by @node alone, or NULL; may leave a message */
+/**
+ * npucc_operand_pending() - input @index if it is PENDING and read by @node alone, or NULL;
+ * may leave a message
+ */
 struct npucc_operand *npucc_operand_pending(struct npucc_lowering *l,
 					    const struct npucc_node *node, unsigned int index);
 
-/** npucc_is_codes() - is input @index CODES? For operators that mean the same on codes and on numbers */
+/** npucc_is_codes() - is input @index CODES? For operators that take codes as well as numbers */
 bool npucc_is_codes(const struct npucc_node *node, unsigned int index);
 
 /** npucc_is_constant() - is @v a constant, quantized or not? */
@@ -135,7 +138,10 @@ struct npucc_layer *npucc_new_layer(struct npucc_lowering *l, const struct npucc
 				    enum fluidnpu_layer_op op, struct npucc_tensor *in,
 				    unsigned int h, unsigned int w, unsigned int c);
 
-/** npucc_add_writer() - another CONCAT layer behind @last, reading @in, with the same output; NULL with a message */
+/**
+ * npucc_add_writer() - another CONCAT layer behind @last, reading @in, with the same output;
+ * NULL with a message
+ */
 struct npucc_layer *npucc_add_writer(struct npucc_lowering *l, struct npucc_layer *last,
 				     struct npucc_tensor *in);
 

@@ -140,7 +140,8 @@ static struct npucc_layer *lower_pool(struct npucc_lowering *l, const struct npu
 }
 
 /* A pooling of all of @x: one pixel remains. */
-static struct npucc_layer *lower_global_pool(struct npucc_lowering *l, const struct npucc_node *node,
+static struct npucc_layer *lower_global_pool(struct npucc_lowering *l,
+					     const struct npucc_node *node,
 					     enum fluidnpu_layer_op op,
 					     const struct npucc_operand *x)
 {

@@ -212,7 +212,7 @@ static int zero_point_at(const struct npucc_const *z, size_t i)
 	return z->i8 ? z->i8[i] : z->u8[i];
 }
 
-/* Fills @codes with the @count numbers at @real; parameter k is that of (i / @inner) mod their number. */
+/* The @count numbers at @real as codes; the parameters change every @inner numbers. */
 static void quantize_numbers(int8_t *codes, const float *real, size_t count, size_t inner,
 			     const struct npucc_const *s, const struct npucc_const *z)
 {
