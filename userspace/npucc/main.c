@@ -18,8 +18,8 @@
 
 static const char usage[] =
 "Usage: npucc MODEL.onnx -o MODEL.fnpu [options]\n"
-"Compile a quantized (QDQ) ONNX model, whose outputs are its exits in order of\n"
-"depth, to a program for the FluidNPU.\n"
+"Compile a quantized ONNX model (QDQ or QOperator form), whose outputs are its\n"
+"exits, to a program for the FluidNPU. Exits are numbered by depth.\n"
 "\n"
 "  -o, --output FILE        the program to write; may be left out with a report\n"
 "  -n, --name NAME          name of the model (default: that of the ONNX graph)\n"
