@@ -47,6 +47,12 @@ static void migrate(struct tb *tb)
 	free(state);
 }
 
+/* The device is saved and goes on itself, as after a migration that failed. */
+static void save_only(struct tb *tb)
+{
+	free(save(tb));
+}
+
 /* --- random runs, moved and not ---------------------------------------------------- */
 
 /** struct run - what a random run is about; all of it follows from the seed */
@@ -151,19 +157,19 @@ static void act(struct run *r)
 	tb_drain(tb, tb_range(&r->rng, 0, 30));
 }
 
-/* @moves: before everything that happens the device is replaced */
-static void run_all(struct run *r, bool moves)
+/* @between: NULL, or what happens to the device before everything else that happens */
+static void run_all(struct run *r, void (*between)(struct tb *))
 {
 	bool more;
 
 	for (unsigned int i = 0; i < ACTIONS; i++) {
-		if (moves)
-			migrate(r->tb);
+		if (between)
+			between(r->tb);
 		act(r);
 	}
 	do {
-		if (moves)
-			migrate(r->tb);
+		if (between)
+			between(r->tb);
 		more = tb_drain(r->tb, TB_MAX_CQES);
 		more |= tb_step(r->tb);
 	} while (more);
@@ -191,7 +197,8 @@ static void assert_same(const struct run *a, const struct run *b)
 		assert_int_equal(tb_queue_status(x, q), tb_queue_status(y, q));
 }
 
-static void compare_runs(enum tb_worker worker, bool functional, unsigned int num_seeds)
+static void compare_runs(void (*between)(struct tb *), enum tb_worker worker, bool functional,
+			 unsigned int num_seeds)
 {
 	uint64_t injects = 0, merges = 0, yields = 0, preemptions = 0, early = 0;
 
@@ -200,8 +207,8 @@ static void compare_runs(enum tb_worker worker, bool functional, unsigned int nu
 
 		run_init(&straight, seed, worker, functional);
 		run_init(&moved, seed, worker, functional);
-		run_all(&straight, false);
-		run_all(&moved, true);
+		run_all(&straight, NULL);
+		run_all(&moved, between);
 		assert_same(&straight, &moved);
 		injects += tb_counter(moved.tb, FLUIDNPU_CNT_INJECTS);
 		merges += tb_counter(moved.tb, FLUIDNPU_CNT_MERGES);
@@ -218,20 +225,27 @@ static void compare_runs(enum tb_worker worker, bool functional, unsigned int nu
 static void test_moved_runs_equal_straight_ones(void **state)
 {
 	(void)state;
-	compare_runs(TB_INLINE, true, 40);
+	compare_runs(migrate, TB_INLINE, true, 40);
 }
 
 static void test_a_computation_in_progress_is_finished_first(void **state)
 {
 	(void)state;
-	compare_runs(TB_DEFERRED, true, 10);
-	compare_runs(TB_THREAD, true, 10);
+	compare_runs(migrate, TB_DEFERRED, true, 10);
+	compare_runs(migrate, TB_THREAD, true, 10);
 }
 
 static void test_moved_runs_that_only_model_time_equal_straight_ones(void **state)
 {
 	(void)state;
-	compare_runs(TB_INLINE, false, 20);
+	compare_runs(migrate, TB_INLINE, false, 20);
+}
+
+static void test_saving_leaves_the_device_as_it_is(void **state)
+{
+	(void)state;
+	compare_runs(save_only, TB_INLINE, true, 10);
+	compare_runs(save_only, TB_DEFERRED, true, 10);
 }
 
 /* --- single properties ---------------------------------------------------------------- */
@@ -532,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_moved_runs_equal_straight_ones),
 		cmocka_unit_test(test_a_computation_in_progress_is_finished_first),
 		cmocka_unit_test(test_moved_runs_that_only_model_time_equal_straight_ones),
+		cmocka_unit_test(test_saving_leaves_the_device_as_it_is),
 		cmocka_unit_test(test_deadline_survives),
 		cmocka_unit_test(test_a_hang_stays_one_and_can_be_aborted),
 		cmocka_unit_test(test_a_late_group_is_due_at_once),
