@@ -147,7 +147,10 @@ static bool order_of_bounds(struct npucc_lowering *l, const struct npucc_node *n
 	return npucc_fail_node(l->error, node, "bounds %g and %g are not in order", lo, hi);
 }
 
-/* Optional scalar input @index, since opset 11 in the place of an attribute. */
+/*
+ * Optional scalar input @index, since opset 11 in the place of an attribute: NULL when there is
+ * none, a constant without data when it is not one number that is known.
+ */
 static const struct npucc_const *clip_bound(const struct npucc_node *node, unsigned int index)
 {
 	const struct npucc_value *v = index < node->num_inputs ? node->inputs[index] : NULL;
