@@ -156,7 +156,7 @@ static void set_threshold(struct tb *tb, struct tb_program *p, struct tb_job *jo
 	forget_results(p, job);
 }
 
-/* Two to five blocks of convolution, sometimes an addition, sometimes an exit; then the last. */
+/* Two to four blocks of a convolution and an addition; at most one exit before the last. */
 static void random_net(struct tb_program *p, struct tb_rng *rng)
 {
 	const unsigned int blocks = tb_range(rng, 2, 4), c = 4 * tb_range(rng, 1, 3);
@@ -689,18 +689,42 @@ static const struct fluidnpu_hw_cqe *yield_cqe(const struct tb *tb, uint64_t coo
 }
 
 /*
- * Six samples are cut at @layer, dealt out to jobs in a random order, and run on.
- * Those that had left at an exit before have their completion already.
+ * Samples of @job that were handed back, in random order; the others must have left at an
+ * exit, as they do alone. Returns how many were handed back.
  */
+static unsigned int shuffle_yielded(struct tb *tb, const struct tb_program *p,
+				    const struct tb_job *job, const struct outcome *want,
+				    struct tb_rng *rng, unsigned int *order)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < job->sqe.num_samples; i++) {
+		const struct fluidnpu_hw_cqe *left = tb_exit_cqe(tb, job->sqe.cookie, i);
+		unsigned int at;
+
+		if (!yield_cqe(tb, job->sqe.cookie, i)) {
+			check_outcome(p, left, job->logits[i], &want[i]);
+			continue;
+		}
+		assert_null(left);
+		at = tb_range(rng, 0, n);
+		memmove(&order[at + 1], &order[at], (n - at) * sizeof(order[0]));
+		order[at] = i;
+		n++;
+	}
+	return n;
+}
+
+/* The samples of @job are cut after @groups groups and dealt out to jobs, which run them on. */
 static void yield_and_regroup(struct tb *tb, struct tb_program *p, struct tb_job *job,
 			      const struct outcome *want, unsigned int groups, struct tb_rng *rng)
 {
-	const unsigned int n = job->sqe.num_samples;
-	uint64_t parts = tb_alloc(tb, n * sizeof(struct fluidnpu_hw_sample), 64), cookie = 100;
-	struct fluidnpu_hw_sample *to = tb_ptr(tb, parts, n * sizeof(*to));
+	unsigned int order[FLUIDNPU_MAX_BATCH], of_job[FLUIDNPU_MAX_BATCH], left, done = 0;
 	struct fluidnpu_hw_sqe yield = tb_yield(50, job->sqe.cookie), sqe = job->sqe;
-	unsigned int order[FLUIDNPU_MAX_BATCH], of_job[FLUIDNPU_MAX_BATCH], left = 0, done = 0;
-	uint64_t part_cookie[FLUIDNPU_MAX_BATCH];
+	uint64_t parts = tb_alloc(tb, sqe.num_samples * sizeof(job->samples[0]), 64);
+	struct fluidnpu_hw_sample *to =
+		tb_ptr(tb, parts, sqe.num_samples * sizeof(job->samples[0]));
+	uint64_t cookies[FLUIDNPU_MAX_BATCH], cookie = 100;
 
 	tb->num_cqes = 0;
 	tb_submit(tb, 0, &job->sqe);
@@ -712,35 +736,18 @@ static void yield_and_regroup(struct tb *tb, struct tb_program *p, struct tb_job
 	assert_int_equal(tb_status(tb, job->sqe.cookie), FLUIDNPU_OK);
 	assert_int_equal(tb_queue_status(tb, 0), FLUIDNPU_QSTATUS_ENABLED);
 
-	for (unsigned int i = 0; i < n; i++) {
-		const struct fluidnpu_hw_cqe *cqe = yield_cqe(tb, job->sqe.cookie, i);
-		unsigned int at;
-
-		if (!cqe) { /* it left before */
-			check_outcome(p, tb_exit_cqe(tb, job->sqe.cookie, i), job->logits[i],
-				      &want[i]);
-			continue;
-		}
-		assert_null(tb_exit_cqe(tb, job->sqe.cookie, i));
-		sqe.samples_addr = 0;
-		at = tb_range(rng, 0, left);
-		memmove(&order[at + 1], &order[at], (left - at) * sizeof(order[0]));
-		order[at] = i;
-		left++;
-	}
+	left = shuffle_yielded(tb, p, job, want, rng, order);
 	assert_int_equal(tb_job_cqe(tb, job->sqe.cookie)->live_batch, left);
 	while (done < left) {
-		const unsigned int size = tb_range(rng, 1, left - done);
-
-		sqe.opcode = tb_range(rng, 0, 1) ? FLUIDNPU_OP_RUN : FLUIDNPU_OP_INJECT;
+		sqe.opcode = tb_range(rng, FLUIDNPU_OP_RUN, FLUIDNPU_OP_INJECT);
 		sqe.cookie = cookie++;
-		sqe.num_samples = size;
+		sqe.num_samples = tb_range(rng, 1, left - done);
 		sqe.samples_addr = parts + done * sizeof(*to);
-		for (unsigned int i = 0; i < size; i++, done++) {
+		for (unsigned int i = 0; i < sqe.num_samples; i++, done++) {
 			to[done] = job->samples[order[done]];
 			to[done].start_layer =
 				yield_cqe(tb, job->sqe.cookie, order[done])->layer;
-			part_cookie[done] = sqe.cookie;
+			cookies[done] = sqe.cookie;
 			of_job[done] = i;
 		}
 		tb_push(tb, 0, &sqe);
@@ -748,9 +755,9 @@ static void yield_and_regroup(struct tb *tb, struct tb_program *p, struct tb_job
 	tb_doorbell(tb, 0);
 	tb_run(tb);
 	for (unsigned int i = 0; i < left; i++) {
-		assert_int_equal(tb_status(tb, part_cookie[i]), FLUIDNPU_OK);
-		check_outcome(p, tb_exit_cqe(tb, part_cookie[i], of_job[i]),
-			      job->logits[order[i]], &want[order[i]]);
+		assert_int_equal(tb_status(tb, cookies[i]), FLUIDNPU_OK);
+		check_outcome(p, tb_exit_cqe(tb, cookies[i], of_job[i]), job->logits[order[i]],
+			      &want[order[i]]);
 	}
 	forget_results(p, job);
 }
