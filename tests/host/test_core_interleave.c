@@ -403,6 +403,8 @@ static void check_sample(struct world *w, const struct fluidnpu_hw_cqe *cqe, str
 
 	if (cqe->sample >= job->num_samples || cqe->status)
 		fail_at(w, "job %u: sample %u, status %u", index, cqe->sample, cqe->status);
+	if (w->book.halted[job->queue])
+		fail_at(w, "job %u: sample %u left while the queue was halted", index, cqe->sample);
 	if (job->told & 1u << cqe->sample)
 		fail_at(w, "job %u: sample %u left twice", index, cqe->sample);
 	job->told |= 1u << cqe->sample;
@@ -432,6 +434,8 @@ static void check_job_end(struct world *w, const struct fluidnpu_hw_cqe *cqe, st
 		if (job->told != (1u << job->num_samples) - 1)
 			fail_at(w, "job %u ended well, but samples %#x only have left", index,
 				job->told);
+		if (b->halted[job->queue])
+			fail_at(w, "job %u ended well while the queue was halted", index);
 		return;
 	case FLUIDNPU_ERR_ABORTED:
 		if (!b->aborts[job->queue])
