@@ -403,6 +403,102 @@ static void test_states_of_other_devices_are_refused(void **state)
 	tb_free(tb);
 }
 
+/* Makes one thing in the state of busy_device() impossible; false: there are no more. */
+static bool contradict(struct fnpu_state *s, unsigned int which)
+{
+	struct fnpu_queue *q = &s->queues[0];
+
+	switch (which) {
+	case 0:
+		q->jobs[0].live++;
+		return true;
+	case 1:
+		q->jobs[1].used = true;
+		return true;
+	case 2:
+		q->batches[0].members[0].job = FNPU_MAX_JOBS;
+		return true;
+	case 3:
+		q->batches[0].num = 0;
+		return true;
+	case 4:
+		q->batches[0].next_layer = q->program.num_layers;
+		return true;
+	case 5:
+		q->num_batches = 4;	/* the stack is 2 deep */
+		return true;
+	case 6:
+		q->head = q->entries;
+		return true;
+	case 7:
+		q->entries = 17;
+		return true;
+	case 8:
+		q->program.max_batch = 17;
+		return true;
+	case 9:
+		s->cq.tail = s->cq.entries;
+		return true;
+	case 10:
+		s->cq.phase = 2;
+		return true;
+	case 11:
+		s->as_select = FLUIDNPU_MAX_AS;
+		return true;
+	case 12:
+		s->running = 1;	/* has nothing in flight */
+		return true;
+	case 13:
+		s->running = QUEUES;
+		return true;
+	case 14:
+		s->work.num_layers = 0;
+		return true;
+	case 15:
+		s->work.num_layers = FLUIDNPU_MAX_GROUP + 1;
+		return true;
+	case 16:	/* the network would go on behind its last layer, which is no head */
+		q->program.num_layers = q->batches[0].next_layer + s->work.num_layers;
+		return true;
+	case 17:
+		s->group_end = s->time - 1;
+		return true;
+	case 18:
+		s->time = 1ull << 62;
+		return true;
+	case 19:
+		memset(&s->enabled, 2, 1);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void test_states_that_cannot_be_are_refused(void **state)
+{
+	const size_t bytes = fnpu_dev_state_bytes();
+	struct tb_program p;
+	struct tb *tb = busy_device(&p);
+	uint8_t *good = save(tb), *image = malloc(bytes);
+
+	(void)state;
+	assert_non_null(image);
+	for (unsigned int which = 0;; which++) {
+		memcpy(image, good, bytes);
+		if (!contradict((struct fnpu_state *)(image + bytes - sizeof(struct fnpu_state)),
+				which))
+			break;
+		if (!fnpu_dev_load(tb->dev, image, bytes))
+			fail_msg("contradiction %u was not noticed", which);
+		assert_power_on(tb);
+	}
+	assert_null(fnpu_dev_load(tb->dev, good, bytes));
+	free(image);
+	free(good);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
 /* --- damaged images -------------------------------------------------------------------- */
 
 /** struct damage - a device, its image, and the memory to restore between attempts */
@@ -552,6 +648,7 @@ int main(void)
 		cmocka_unit_test(test_a_late_group_is_due_at_once),
 		cmocka_unit_test(test_faults_are_part_of_the_state),
 		cmocka_unit_test(test_states_of_other_devices_are_refused),
+		cmocka_unit_test(test_states_that_cannot_be_are_refused),
 		cmocka_unit_test(test_damaged_states_are_refused_or_harmless),
 		cmocka_unit_test(test_states_with_much_damage_are_refused_or_harmless),
 	};
