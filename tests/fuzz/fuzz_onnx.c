@@ -3,8 +3,9 @@
  * The compiler under fire: any bytes as an ONNX model.
  *
  * A model that does not compile must be refused with a message. One that compiles is held
- * to what the compiler promises: the loader takes the file, the device takes every layer and
- * every layout of it, and a batch of equal samples comes back with equal results.
+ * to what the compiler promises: it can be reported, the loader takes the file, the device
+ * takes every layer and every layout of it, and a batch of equal samples comes back with equal
+ * results.
  *
  * How inputs are made is in fuzz_onnx_mutate.c.
  */
@@ -14,9 +15,11 @@
 #include "fluidnpu.h"
 #include "fuzz.h"
 #include "program.h"
+#include "report.h"
 #include "samples.h"
 
 static struct fnpu_device *device;
+static FILE *null;
 static char file_path[64];
 
 static void remove_file(void)
@@ -29,6 +32,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	if (fnpu_device_open("emu", NULL, &device, NULL))
+		abort();
+	null = fopen("/dev/null", "w");
+	if (!null)
 		abort();
 	snprintf(file_path, sizeof(file_path), "/dev/shm/fuzz-onnx-%ld.fnpu", (long)getpid());
 	atexit(remove_file);
@@ -60,6 +66,15 @@ static bool little_work(const struct npucc_program *p)
 	for (unsigned int i = 0; i < p->net->num_layers; i++)
 		work += layer_work(&p->layers[i]);
 	return work <= FNPU_MAX_LAYER_WORK;
+}
+
+static void print(struct npucc_arena *arena, const struct npucc_program *program)
+{
+	const struct npucc_report *report = npucc_report(arena, program);
+
+	fuzz_check(npucc_report_text(report, null));
+	fuzz_check(npucc_report_json(report, null));
+	fuzz_check(npucc_report_roofline(report, null));
 }
 
 static void use(const struct npucc_program *program)
@@ -101,8 +116,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		options.config.geometry.max_batch = 3;
 	program = npucc_compile(&arena, data, size, &options, &error);
 	fuzz_check(!program == !!error.text[0]);
-	if (program)
+	if (program) {
 		use(program);
+		print(&arena, program);
+	}
 	npucc_arena_free(&arena);
 	return 0;
 }
