@@ -235,7 +235,8 @@ enum fluidnpu_counter {
  * new samples run from their start layer until they reach the layer it stopped at, and
  * there both become one batch, up to max_batch samples, those that were preempted
  * first. An INJECT that does not fit (another program, a later layer, a full stack) waits,
- * and so does what is behind it; when no job is in flight it is a RUN.
+ * and so does what is behind it; when no job is in flight it is a RUN. One that is not valid
+ * ends alone, with an error that halts the queue; what is in flight goes on after RESUME.
  *
  * YIELD: if job @target is in flight on this queue, it ends here, with a CQE_YIELD
  * for each sample that has not left. Otherwise nothing happens: the job has ended before.
