@@ -16,7 +16,7 @@
 #include "fuzz_core.h"
 
 #define MAX_OPS		96
-#define MAX_COST	(24u << 20)	/* bytes moved for the device, about a tenth of a second */
+#define MAX_COST	(24u << 20)	/* bytes moved for the device: a tenth of a second */
 #define MAX_STEPS	256		/* of one operation */
 
 struct op {

@@ -82,7 +82,7 @@ void oracle_check_rest(const struct oracle *o);
 enum worker {
 	WORKER_INLINE,		/* computes in work_start() */
 	WORKER_LATE,		/* ... in work_wait() */
-	WORKER_HELD,		/* ... when the input says so; the device is not to wait for it */
+	WORKER_HELD,		/* ... when told; the device is not to wait for it */
 	NUM_WORKERS,
 };
 

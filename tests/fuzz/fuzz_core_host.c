@@ -38,8 +38,9 @@ static void net_of_many_groups(struct tb_program *p)
 static struct fluidnpu_hw_layer *concat(struct tb_program *p, uint32_t in_off, uint32_t out_off,
 					unsigned int channel)
 {
-	struct fluidnpu_hw_layer *l = tb_pool(p, FLUIDNPU_LAYER_MAXPOOL, in_off, out_off, 4, 4, 8, 1);
+	struct fluidnpu_hw_layer *l;
 
+	l = tb_pool(p, FLUIDNPU_LAYER_MAXPOOL, in_off, out_off, 4, 4, 8, 1);
 	l->op = FLUIDNPU_LAYER_CONCAT;
 	l->out_c = 16;
 	l->out_channel = (uint16_t)channel;
