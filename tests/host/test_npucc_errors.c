@@ -245,6 +245,18 @@ static void errors_in_products(void **state)
 	fx_expect_error(f, "alpha 0.5, beta 1, transA 0: only 1, 1, 0 are supported");
 }
 
+static void errors_in_size(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+
+	om_init(m, &f->arena, 16384, 5, 5);
+	om_quantize(m, "in", "x", 0.1f, 0);
+	om_conv(m, "wide", "in", 1, 16384, 5, 1, 0, 0);
+	om_head(m, "out", "wide", 1, 3);
+	fx_expect_error(f, "node 'wide.f.node': larger than the device runs: up to 262144 products");
+}
+
 static void errors_in_reshapes(void **state)
 {
 	struct fx *f = *state;
@@ -485,6 +497,7 @@ int main(void)
 		TEST(errors_in_pools),
 		TEST(errors_in_sums_and_clamps),
 		TEST(errors_in_products),
+		TEST(errors_in_size),
 		TEST(errors_in_reshapes),
 		TEST(errors_in_shapes),
 		TEST(errors_in_the_graph),

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "exec.h"
 #include "program.h"
 
 #define MAX_PROGRAM_BYTES	(1u << 30)
@@ -161,6 +162,21 @@ static void write_weights(const struct npucc_network *net, uint8_t *image,
 	}
 }
 
+/* Asked of the device's own check, so that the two never differ. */
+static bool check_layers(const struct npucc_network *net, const struct fluidnpu_hw_program *h,
+			 const struct fluidnpu_hw_layer *layers, struct npucc_error *error)
+{
+	unsigned int i;
+
+	for (i = 0; i < net->num_layers; i++)
+		if (!fnpu_layer_valid(h, &layers[i]))
+			return npucc_fail(error, "node '%s': larger than the device runs: up to %u products per output, %u bytes of weights, %u bytes of padded input and %llu multiplications or window elements",
+					  net->layers[i]->name, FNPU_MAX_DEPTH,
+					  FLUIDNPU_MAX_WEIGHT_BYTES, FLUIDNPU_MAX_TENSOR_BYTES,
+					  FNPU_MAX_LAYER_WORK);
+	return true;
+}
+
 bool npucc_encode(struct npucc_arena *arena, struct npucc_program *program,
 		  struct npucc_error *error)
 {
@@ -189,6 +205,8 @@ bool npucc_encode(struct npucc_arena *arena, struct npucc_program *program,
 		return npucc_fail(error, "the program has %" PRIu64 " bytes, at most %u are possible",
 				  layout.end, MAX_PROGRAM_BYTES);
 	h.total_bytes = (uint32_t)layout.end;
+	if (!check_layers(net, &h, layers, error))
+		return false;
 
 	program->image_bytes = h.total_bytes;
 	program->image = npucc_alloc(arena, h.total_bytes, 1);
