@@ -145,7 +145,7 @@ vm-tests: $(vm_tests:%=$(OUT)/tests/vm/%) $(examples)
 # device takes only small layers: an input shall not compute for seconds.
 fuzz-build: ## the fuzzers
 	@$(MAKE) --no-print-directory OUT=$(OUT)/fuzz CC=clang \
-		CFLAGS='-O1 -g -fno-omit-frame-pointer -DFNPU_MAX_LAYER_WORK=1048576' \
+		CFLAGS='-O1 -g -fno-omit-frame-pointer -DFNPU_MAX_LAYER_WORK=1048576ull' \
 		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
 		fuzz-programs
 fuzz-programs: $(fuzzers:%=$(OUT)/tests/fuzz/fuzz_%) $(OUT)/tests/fuzz/seeds
