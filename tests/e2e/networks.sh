@@ -5,8 +5,7 @@
 # exits; the times of hardware.md; what fluid batching and stacking gain; and runs that only model
 # time take the time of those that compute.
 #
-# FNPU_IMAGES=N compares N random images per network; 100 is what is claimed. The default for
-# ResNet-50, of which ONNX Runtime takes 0.75 s per image, keeps that below a minute.
+# FNPU_IMAGES=N compares N random images per network instead of 100.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=tests/tap.sh
@@ -15,8 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/ort/install.sh
 
 readonly NETWORKS=(resnet50 mobilenetv2 squeezenet)
-readonly COMPILE_SECONDS=5	# on a loaded machine; alone it takes a tenth of a second
-declare -rA IMAGES=([resnet50]=50 [mobilenetv2]=100 [squeezenet]=50)
+readonly COMPILE_SECONDS=60	# it takes a tenth of one: a compiler that hangs, not a slow machine
 readonly IMAGES_SEED=2	# not the calibration's
 
 out=out/tests/networks
@@ -42,7 +40,7 @@ check "the same seed gives the same bytes" cmp "$out/again.onnx" out/networks/sq
 "${generate[@]}" squeezenet --seed 2 -o "$out/other.onnx" >/dev/null
 check "another seed gives another network" differ "$out/other.onnx" out/networks/squeezenet.onnx
 for name in "${NETWORKS[@]}"; do
-	check "$name compiles in seconds" timeout "$COMPILE_SECONDS" out/bin/npucc \
+	check "$name compiles" timeout "$COMPILE_SECONDS" out/bin/npucc \
 		"out/networks/$name.onnx" -o "$out/$name.fnpu"
 done
 
@@ -52,13 +50,12 @@ count=${FNPU_IMAGES:-100}
 # the trace below wants enough for every exit
 "${generate[@]}" --images $((count < 100 ? 100 : count)) --seed "$IMAGES_SEED" -o "$out/images.npy"
 for name in "${NETWORKS[@]}"; do
-	limit=${FNPU_IMAGES:-${IMAGES[$name]}}
 	check "$name: ONNX Runtime runs" node tests/ort/ort_logits.mjs \
 		"out/networks/$name.onnx" "$out/images.npy" "$out/$name.ort" --batch 10 \
-		--limit "$limit"
+		--limit "$count"
 	check "$name: the emulator runs" "${emu[@]}" --model "$out/$name.fnpu" --all-exits \
-		--limit "$limit" --logits "$out/$name.emu" --quiet "$out/images.npy"
-	check "$name: $limit images, all logits of all exits are equal" node tests/ort/compare.mjs \
+		--limit "$count" --logits "$out/$name.emu" --quiet "$out/images.npy"
+	check "$name: $count images, all logits of all exits are equal" node tests/ort/compare.mjs \
 		"$out/$name.ort" "$out/$name.emu" --scale-from "out/networks/$name.onnx" \
 		--min-argmax 100 --max-different 0
 	tail -n 12 "$tap_dir/out" | tap_show
