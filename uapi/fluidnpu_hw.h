@@ -81,9 +81,10 @@
 
 #define FLUIDNPU_REG_CQ_BASE_LO		0x0140	/* RW completion ring, bus address */
 #define FLUIDNPU_REG_CQ_BASE_HI		0x0144
-#define FLUIDNPU_REG_CQ_ENTRIES		0x0148	/* RW power of two; latches the base */
+#define FLUIDNPU_REG_CQ_ENTRIES		0x0148	/* RW power of two, 64..4096; latches the base */
 #define FLUIDNPU_REG_CQ_COALESCE_COUNT	0x014c	/* RW interrupt after so many entries (0, 1: each) */
-#define FLUIDNPU_REG_CQ_COALESCE_CYCLES	0x0150	/* RW ... or so long after the first */
+#define FLUIDNPU_REG_CQ_COALESCE_CYCLES	0x0150	/* RW ... or so long after the first; 0: at once,
+						 * whatever COALESCE_COUNT says */
 
 /* Registers of queue q. */
 #define FLUIDNPU_REG_QUEUE(q)		(0x0200 + (q) * 0x40)
@@ -116,7 +117,8 @@
 #define FLUIDNPU_QCTRL_ENABLE		(1u << 0)	/* latch base and entries, head = tail = 0 */
 #define FLUIDNPU_QCTRL_DISABLE		(1u << 1)	/* abort what it holds without completions */
 #define FLUIDNPU_QCTRL_RESUME		(1u << 2)	/* leave the halted state */
-#define FLUIDNPU_QCTRL_ABORT		(1u << 3)	/* end the running job: FLUIDNPU_STATUS_ABORTED */
+#define FLUIDNPU_QCTRL_ABORT		(1u << 3)	/* end all jobs in flight, or if there is none
+						 * the next entry: FLUIDNPU_ERR_ABORTED */
 
 #define FLUIDNPU_QSTATUS_ENABLED	(1u << 0)
 #define FLUIDNPU_QSTATUS_RUNNING	(1u << 1)	/* a job of this queue has started */
@@ -163,9 +165,16 @@ struct fluidnpu_hw_geometry {
  * events since reset. They only grow. A queue has the same ones at
  * REG_QUEUE_COUNTERS: what its own jobs caused. INTERRUPTS and LATE_EVENTS belong to
  * no queue and are 0 there.
+ *
+ * Every cycle with work is BUSY, but those in which that work had to wait for
+ * something else than the NPU: room in the completion ring, RESUME, CTRL.ENABLE. Cycles in
+ * which activations go to or come from DRAM before a group (a batch was put aside,
+ * samples were handed back or go on) are BUSY and STALL of the queue whose group waits
+ * for that. A group that faults or is aborted has used its cycles, and nothing else of
+ * it is counted.
  */
 enum fluidnpu_counter {
-	FLUIDNPU_CNT_BUSY_CYCLES,	/* a layer was running */
+	FLUIDNPU_CNT_BUSY_CYCLES,	/* a group of layers had the NPU */
 	FLUIDNPU_CNT_STALL_CYCLES,	/* of these: waiting for DRAM */
 	FLUIDNPU_CNT_USEFUL_MACS,	/* multiplications that the networks need */
 	FLUIDNPU_CNT_OFFERED_MACS,	/* what the PE array could have done while busy */
@@ -176,17 +185,19 @@ enum fluidnpu_counter {
 	FLUIDNPU_CNT_JOB_ERRORS,
 	FLUIDNPU_CNT_SAMPLES,		/* started */
 	FLUIDNPU_CNT_LAYERS,		/* executed, one per live batch */
-	FLUIDNPU_CNT_PREEMPTIONS,	/* batches put aside for a higher priority or an INJECT */
+	FLUIDNPU_CNT_PREEMPTIONS,	/* batches put aside: for a higher priority, an INJECT, or
+					 * because the batch that they met got full */
 	FLUIDNPU_CNT_MMU_FAULTS,
 	FLUIDNPU_CNT_INTERRUPTS,
-	FLUIDNPU_CNT_LATE_EVENTS,	/* host was slower than the model: time dilated */
-	FLUIDNPU_CNT_IDLE_CYCLES,	/* no job in flight or queued */
+	FLUIDNPU_CNT_LATE_EVENTS,	/* host was slower than the model: time dilated. The one
+					 * counter that differs from run to run, icount or not */
+	FLUIDNPU_CNT_IDLE_CYCLES,	/* no job in flight or queued; never BUSY at once */
 	FLUIDNPU_CNT_EXITS,		/* per exit head */
 	FLUIDNPU_CNT_BATCH = FLUIDNPU_CNT_EXITS + FLUIDNPU_MAX_EXITS,
-					/* busy cycles per live batch size - 1 */
+					/* BUSY_CYCLES per live batch size - 1 */
 	FLUIDNPU_CNT_INJECTS = FLUIDNPU_CNT_BATCH + FLUIDNPU_MAX_BATCH,
 					/* INJECTs that joined a running batch */
-	FLUIDNPU_CNT_MERGES,		/* batches that caught up and became one */
+	FLUIDNPU_CNT_MERGES,		/* batches that caught up and became one, or filled it */
 	FLUIDNPU_CNT_YIELDS,		/* samples handed back */
 	FLUIDNPU_CNT_WEIGHT_USED_BYTES,	/* weights that samples were multiplied with: over
 					 * WEIGHT_BYTES it is the reuse of each byte read */
@@ -296,18 +307,21 @@ enum fluidnpu_hw_status {
  * @cookie: of the job
  * @time: device time of the event, cycles
  * @queued: device time when the job's doorbell arrived
- * @started: device time when its first layer started
+ * @started: device time when its first group of layers got the NPU, the moving of
+ *	activations before it included; of a job that ends before that: @time
  * @type: FLUIDNPU_CQE_*
  * @status: enum fluidnpu_hw_status
  * @queue: that the job came from
  * @sample: index in the job's sample table (EXIT, HEAD, YIELD)
  * @class_index: top-1 class (EXIT, HEAD)
  * @exit_index: of the head (EXIT, HEAD)
- * @live_batch: samples that ran this layer
+ * @live_batch: samples that ran this layer (EXIT, HEAD); samples of the job that have not left
+ *	(JOB); 0 (YIELD)
  * @confidence: softmax probability of the top-1 class, binary32 (EXIT, HEAD)
  * @entropy: of the softmax in nats, binary32 (EXIT, HEAD)
  * @margin: top-1 minus top-2 probability, binary32 (EXIT, HEAD)
- * @fault_iova: address that faulted (JOB with ERR_MMU_FAULT)
+ * @fault_iova: address that faulted (JOB with ERR_MMU_FAULT or ERR_DMA); a bus address if the
+ *	sample table could not be read, an iova otherwise
  * @fault_write: 1 when the access was a write
  * @layer: layer at which the event happened (EXIT, HEAD: the head; otherwise the next to run)
  * @phase: 1 on the first pass over the ring, then 0, then 1 ...

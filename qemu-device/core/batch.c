@@ -3,9 +3,9 @@
  * Live batches: who is at which layer, and with whom.
  *
  * What a queue has in flight is a stack of batches, the paper's (B, l) each: the one on
- * top runs, those below were preempted by it and are further into the network. A batch
- * knows its samples only, so that samples of several jobs can be in one, and those of
- * one job in two:
+ * top runs, those below were preempted by it, further into the network or at the same
+ * layer. A batch knows its samples only, so that samples of several jobs can be in one, and
+ * those of one job in two:
  *
  *	push	new samples, at an earlier layer, go on top
  *	merge	the top has reached the layer of the one below: they become one. Those
@@ -14,6 +14,11 @@
  *	exit	a sample leaves the top at an exit head; its job ends with its last sample
  *	forget	a job's samples leave, wherever they are (YIELD, an error)
  *	pop	a batch without samples is none
+ *
+ * A top that is full goes on, and leaves behind what did not fit: from then on the batch
+ * below is not further, and the two do not meet any more. It runs when the top has left. On a
+ * deeper stack that full top can also reach, and pass, the layer of a batch two places down,
+ * as only neighbours merge. Nothing is computed otherwise for that; a merge is missed.
  *
  * Each keeps this true: every batch on the stack has 1..program.max_batch samples, each
  * of a job that is in use, and a job's @live is the number of its samples there.
@@ -208,7 +213,7 @@ static void post_exit(struct fnpu_dev *dev, unsigned int queue, const struct fnp
 		.cookie = job->cookie,
 		.time = dev->s.time,
 		.queued = job->queued_time,
-		.started = job->started_time,
+		.started = fnpu_job_started(dev, job),
 		.type = out ? FLUIDNPU_CQE_EXIT : FLUIDNPU_CQE_HEAD,
 		.queue = queue,
 		.sample = m->index,

@@ -10,13 +10,6 @@
 
 #define MAX_CYCLES (1ull << 48)
 
-static uint64_t mul(uint64_t a, uint64_t b)
-{
-	uint64_t r;
-
-	return __builtin_mul_overflow(a, b, &r) ? UINT64_MAX : r;
-}
-
 static uint64_t add(uint64_t a, uint64_t b)
 {
 	uint64_t r;
@@ -57,7 +50,7 @@ bool fnpu_policy_valid(const struct fluidnpu_hw_geometry *g,
 		return false;
 	if ((unsigned int)p->b_r * p->b_p < p->n)
 		return false;
-	return p->b_p <= mul(g->acc_tiles, (uint64_t)p->k * p->k);
+	return p->b_p <= fnpu_mul(g->acc_tiles, (uint64_t)p->k * p->k);
 }
 
 /* The matrix engine: fold counts of the weight-stationary GEMM R x P x C. */
@@ -68,24 +61,24 @@ static void add_gemm(const struct fluidnpu_hw_geometry *g, const struct fluidnpu
 	uint64_t b_r = ceil_div(p->n, b_p);
 	uint64_t rows = (uint64_t)l->out_h * l->out_w;
 	uint64_t depth = (uint64_t)l->kernel_h * l->kernel_w * (l->in_c / l->groups);
-	uint64_t weights = mul(depth, l->out_c);
+	uint64_t weights = fnpu_mul(depth, l->out_c);
 	uint64_t tile_rows = g->tile_rows / p->k;
 	uint64_t tile_cols = g->tile_cols / p->k;
-	uint64_t n_r = ceil_div(mul(b_r, rows), tile_rows);
+	uint64_t n_r = ceil_div(fnpu_mul(b_r, rows), tile_rows);
 	uint64_t n_p = ceil_div(depth, (uint64_t)g->tile_depth * p->k);
 	uint64_t n_c;
 
 	if (l->groups == l->out_c)	/* depthwise: a PE per channel */
 		n_c = ceil_div(l->out_c, tile_cols);
 	else
-		n_c = mul(l->groups, ceil_div(l->out_c / l->groups, tile_cols));
+		n_c = fnpu_mul(l->groups, ceil_div(l->out_c / l->groups, tile_cols));
 
 	c->compute_cycles = add(c->compute_cycles,
-				mul(mul(mul(n_r, n_c), mul(n_p, b_p)), tile_rows));
-	c->useful_macs = add(c->useful_macs, mul(mul(p->n, rows), weights));
+				fnpu_mul(fnpu_mul(fnpu_mul(n_r, n_c), fnpu_mul(n_p, b_p)), tile_rows));
+	c->useful_macs = add(c->useful_macs, fnpu_mul(fnpu_mul(p->n, rows), weights));
 	c->weight_bytes = add(c->weight_bytes,
-			      mul(weights <= g->weight_sram_bytes ? 1 : n_r, weights));
-	c->weight_used_bytes = add(c->weight_used_bytes, mul(p->n, weights));
+			      fnpu_mul(weights <= g->weight_sram_bytes ? 1 : n_r, weights));
+	c->weight_used_bytes = add(c->weight_used_bytes, fnpu_mul(p->n, weights));
 }
 
 static void add_vector(const struct fluidnpu_hw_geometry *g, const struct fluidnpu_hw_layer *l,
@@ -94,12 +87,12 @@ static void add_vector(const struct fluidnpu_hw_geometry *g, const struct fluidn
 	uint64_t elements = tensor_bytes(l->out_h, l->out_w, l->out_c);
 
 	if (l->op == FLUIDNPU_LAYER_AVGPOOL || l->op == FLUIDNPU_LAYER_MAXPOOL)
-		elements = mul(elements, (uint64_t)l->kernel_h * l->kernel_w);
+		elements = fnpu_mul(elements, (uint64_t)l->kernel_h * l->kernel_w);
 	else if (l->op == FLUIDNPU_LAYER_EXIT)
 		elements = l->in_c;
 	else if (l->op == FLUIDNPU_LAYER_CONCAT)
 		elements = tensor_bytes(l->in_h, l->in_w, l->in_c);
-	c->vector_cycles = add(c->vector_cycles, ceil_div(mul(elements, n), g->vector_lanes));
+	c->vector_cycles = add(c->vector_cycles, ceil_div(fnpu_mul(elements, n), g->vector_lanes));
 }
 
 /*
@@ -113,22 +106,22 @@ static void add_activations(const struct fluidnpu_hw_geometry *g,
 {
 	for (unsigned int i = 0; i < count; i++) {
 		const struct fluidnpu_hw_layer *l = &layers[i];
-		bool spills = mul(n, l->live_bytes) > g->act_sram_bytes;
+		bool spills = fnpu_mul(n, l->live_bytes) > g->act_sram_bytes;
 		bool chained = i && l->in_off == layers[i - 1].out_off;
 		bool chained2 = i && l->in2_off == layers[i - 1].out_off;
-		uint64_t in = mul(n, tensor_bytes(l->in_h, l->in_w, l->in_c));
+		uint64_t in = fnpu_mul(n, tensor_bytes(l->in_h, l->in_w, l->in_c));
 
 		if (l->in_off == FLUIDNPU_TENSOR_INPUT || (spills && !chained))
 			c->act_read_bytes = add(c->act_read_bytes, in);
 		if (l->op == FLUIDNPU_LAYER_ADD && spills && !chained2)
 			c->act_read_bytes = add(c->act_read_bytes, in);
 		if (l->op == FLUIDNPU_LAYER_EXIT)
-			c->act_write_bytes = add(c->act_write_bytes, mul(n, l->in_c));
+			c->act_write_bytes = add(c->act_write_bytes, fnpu_mul(n, l->in_c));
 		else if (l->op == FLUIDNPU_LAYER_CONCAT && spills)
 			c->act_write_bytes = add(c->act_write_bytes, in);
 		else if (spills && i == count - 1)
 			c->act_write_bytes = add(c->act_write_bytes,
-						 mul(n, tensor_bytes(l->out_h, l->out_w, l->out_c)));
+						 fnpu_mul(n, tensor_bytes(l->out_h, l->out_w, l->out_c)));
 	}
 }
 
@@ -148,7 +141,7 @@ void fnpu_cost_pass(const struct fluidnpu_hw_geometry *g,
 	add_activations(g, layers, count, p->n, &c);
 
 	bytes = add(c.weight_bytes, add(c.act_read_bytes, c.act_write_bytes));
-	c.dram_cycles = ceil_div(mul(bytes, 1024), g->dram_bytes_per_kcycle);
+	c.dram_cycles = ceil_div(fnpu_mul(bytes, 1024), g->dram_bytes_per_kcycle);
 	busy = max(c.compute_cycles, c.vector_cycles);
 	c.cycles = add(max(busy, c.dram_cycles), g->layer_overhead_cycles);
 	if (c.cycles > MAX_CYCLES)

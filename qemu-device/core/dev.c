@@ -99,7 +99,6 @@ void fnpu_dev_free(struct fnpu_dev *dev)
 	if (!dev)
 		return;
 	fnpu_dev_reset(dev);
-	fnpu_scratch_free(&dev->scratch);
 	free(dev);
 }
 
@@ -108,6 +107,7 @@ void fnpu_dev_reset(struct fnpu_dev *dev)
 	const uint64_t time = dev->s.time;
 
 	fnpu_engine_stop(dev);
+	fnpu_scratch_free(&dev->scratch);
 	memset(dev->tlb, 0, sizeof(dev->tlb));
 	memset(&dev->s, 0, sizeof(dev->s));
 	dev->s.time = time; /* the clock runs on */
@@ -392,9 +392,14 @@ static void move_clock(struct fnpu_dev *dev, uint64_t to)
 
 void fnpu_dev_advance(struct fnpu_dev *dev, uint64_t now)
 {
+	unsigned int events = 0;
 	uint64_t event;
 
 	while ((event = next_event(dev)) <= now) {
+		if (events++ == FNPU_MAX_EVENTS) {	/* the rest in the next call */
+			dev->s.counters[FLUIDNPU_CNT_LATE_EVENTS]++;
+			return;
+		}
 		if (event > dev->s.time)
 			move_clock(dev, event);
 		fnpu_cq_advance(dev);

@@ -71,6 +71,15 @@ void fnpu_engine_stop(struct fnpu_dev *dev)
 	dev->s.group_end = FNPU_NEVER;
 }
 
+/* Stops it if it is one of the queue. The NPU was busy with it all the same. */
+static void stop_queue(struct fnpu_dev *dev, unsigned int queue)
+{
+	if (dev->s.running != (int)queue)
+		return;
+	fnpu_group_cut(dev);
+	fnpu_engine_stop(dev);
+}
+
 /* Has the running group's time come without its results, and must the host not wait? */
 bool fnpu_engine_held_up(struct fnpu_dev *dev)
 {
@@ -193,8 +202,7 @@ void fnpu_engine_abort(struct fnpu_dev *dev, unsigned int queue)
 
 	if (!q->enabled || q->ending || (!q->num_batches && q->head == q->tail))
 		return;
-	if (dev->s.running == (int)queue)
-		fnpu_engine_stop(dev);
+	stop_queue(dev, queue);
 	fnpu_entry_abort(dev, queue);
 }
 
@@ -203,8 +211,7 @@ void fnpu_engine_drop(struct fnpu_dev *dev, unsigned int queue)
 {
 	struct fnpu_queue *q = &dev->s.queues[queue];
 
-	if (dev->s.running == (int)queue)
-		fnpu_engine_stop(dev);
+	stop_queue(dev, queue);
 	q->num_batches = 0;
 	for (unsigned int i = 0; i < FNPU_MAX_JOBS; i++)
 		q->jobs[i].used = false;

@@ -48,7 +48,6 @@ struct fnpu_head_result {
 struct fnpu_work {
 	uint16_t as_id;
 	uint64_t program_iova;
-	struct fluidnpu_hw_program program;
 	struct fluidnpu_hw_layer layers[FLUIDNPU_MAX_GROUP];
 	unsigned int num_layers;
 	struct fluidnpu_hw_sample samples[FLUIDNPU_MAX_BATCH];

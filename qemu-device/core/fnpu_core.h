@@ -90,7 +90,11 @@ uint64_t fnpu_dev_deadline(const struct fnpu_dev *dev);
  * fnpu_dev_advance() - do everything that is due at device time @now
  *
  * Events take effect at their modelled times, in order, however late the call is. Where
- * the worker holds them up (work_ready), the device's clock does not get past them.
+ * the worker holds them up (work_ready), the device's clock does not get past them. Nor does it
+ * get past more than some thousand in one call, so that a host that is slower than the
+ * model does not stay here: the deadline is in the past then, and the host calls again
+ * when it has seen to the rest of its work. Register accesses meanwhile happen at the
+ * device's time.
  */
 void fnpu_dev_advance(struct fnpu_dev *dev, uint64_t now);
 

@@ -41,6 +41,14 @@ struct fnpu_cost {
 	uint64_t act_write_bytes;
 };
 
+/** fnpu_mul() - a product that saturates: what it multiplies may be a guest's invention */
+static inline uint64_t fnpu_mul(uint64_t a, uint64_t b)
+{
+	uint64_t r;
+
+	return __builtin_mul_overflow(a, b, &r) ? UINT64_MAX : r;
+}
+
 /** fnpu_group_size() - layers in the group that starts at @layers[0]; 1..@left */
 unsigned int fnpu_group_size(const struct fluidnpu_hw_layer *layers, unsigned int left);
 
@@ -66,6 +74,11 @@ bool fnpu_policy_valid(const struct fluidnpu_hw_geometry *g,
  *
  * Samples of a batch that are not in this pass do not count against its activation SRAM. So
  * a pass costs the same in every batch, and T(b) <= T(i) + T(b - i) holds.
+ *
+ * Whether activations stay in the SRAM is decided for each layer and pass alone, not along the
+ * network: where a layer whose state fits follows one that spilled, or the reverse, the
+ * first of them pays for its own traffic, and the bytes that the change of place would
+ * take in between are not modelled.
  */
 void fnpu_cost_pass(const struct fluidnpu_hw_geometry *g,
 		    const struct fluidnpu_hw_layer *layers, unsigned int count,

@@ -36,6 +36,7 @@
 #endif
 
 #define FNPU_TLB_ENTRIES	256
+#define FNPU_MAX_EVENTS		4096	/* in one call of fnpu_dev_advance() */
 
 struct fnpu_tlb_entry {
 	uint64_t tag;		/* as << 32 | page number, + 1; 0: empty */
@@ -57,6 +58,7 @@ struct fnpu_as {
  * @flags: FLUIDNPU_SQE_*
  * @live: samples that have not left
  * @layer: where those of its samples that ran last go on
+ * @started_time: when the first group of one of them started; FNPU_NEVER: none has
  */
 struct fnpu_job {
 	bool used;
@@ -164,8 +166,10 @@ struct fnpu_cq {
  * @latched_hi: upper half of the 64-bit register whose lower half was read last
  * @counters: of all queues together
  * @running: queue whose group runs, -1: idle
- * @group_end: when that group ends
- * @group_cost: what it costs
+ * @group_begin: when that group got the NPU
+ * @switch_end: until then the DRAM had activations of other samples or its own to move
+ * @group_end: when it ends
+ * @group_cost: what it costs from @switch_end on
  * @write_back_end: until then the DRAM is busy with activations of samples that yielded
  */
 struct fnpu_state {
@@ -180,6 +184,8 @@ struct fnpu_state {
 	uint64_t counters[FLUIDNPU_CNT_NUM];
 
 	int running;
+	uint64_t group_begin;
+	uint64_t switch_end;
 	uint64_t group_end;
 	struct fnpu_cost group_cost;
 	uint64_t write_back_end;
@@ -241,6 +247,7 @@ uint8_t fnpu_program_check(const struct fluidnpu_hw_program *p,
 unsigned int fnpu_entry_completions(const struct fnpu_dev *dev);
 bool fnpu_entry_take(struct fnpu_dev *dev, unsigned int queue, bool served);
 void fnpu_entry_abort(struct fnpu_dev *dev, unsigned int queue);
+uint64_t fnpu_job_started(const struct fnpu_dev *dev, const struct fnpu_job *job);
 void fnpu_job_end(struct fnpu_dev *dev, unsigned int queue, struct fnpu_job *job,
 		  const struct fnpu_fault *fault);
 void fnpu_queue_fault(struct fnpu_dev *dev, unsigned int queue, const struct fnpu_fault *fault);
@@ -257,6 +264,7 @@ void fnpu_batch_fail(struct fnpu_dev *dev, unsigned int queue, const struct fnpu
 /* group.c */
 void fnpu_group_start(struct fnpu_dev *dev, unsigned int queue);
 void fnpu_group_finish(struct fnpu_dev *dev);
+void fnpu_group_cut(struct fnpu_dev *dev);
 void fnpu_group_write_back(struct fnpu_dev *dev, unsigned int queue,
 			   const struct fnpu_member *m);
 

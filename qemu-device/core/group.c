@@ -12,7 +12,12 @@
  * DRAM before a group starts, and what this one's samples have in DRAM is read: those that
  * were preempted, and those that software brought in the middle of the network. Both take DRAM
  * time before the group. Samples that yield are written back, too, and the next group waits
- * for that.
+ * for that. All of this time is the group's: it is busy, and stalled.
+ *
+ * What a sample has on chip behind a group is taken to be live_bytes of the group's first
+ * layer, the group's inputs included. That errs on the dear side: a compiler knows what of it
+ * is still needed, but a descriptor does not say. Like the price of a group it is found pass
+ * by pass (fnpu_cost_pass()): what was priced as resident has to be moved.
  */
 #include <string.h>
 
@@ -101,10 +106,20 @@ static uint64_t dram_cycles(const struct fnpu_dev *dev, uint64_t bytes)
 	return (bytes * 1024 + rate - 1) / rate;
 }
 
-/* Bytes of each sample that stay in the activation SRAM behind a group: all or nothing. */
-static uint32_t sram_share(const struct fnpu_dev *dev, uint32_t live_bytes, unsigned int num)
+/*
+ * Bytes of a sample that are in the activation SRAM during the group and behind it: all, if
+ * those of its pass fit together, or nothing.
+ */
+static uint32_t sram_share(const struct fnpu_dev *dev, unsigned int member)
 {
-	return (uint64_t)live_bytes * num <= dev->config.geometry.act_sram_bytes ? live_bytes : 0;
+	const struct fnpu_work *w = &dev->s.work;
+	const uint32_t live_bytes = w->layers[0].live_bytes;
+	unsigned int pass = 0;
+
+	for (unsigned int end = w->passes[0].n; end <= member; end += w->passes[pass].n)
+		pass++;
+	return (uint64_t)live_bytes * w->passes[pass].n <= dev->config.geometry.act_sram_bytes ?
+	       live_bytes : 0;
 }
 
 /* Writes back what @b has on chip; returns the cycles that takes. */
@@ -126,7 +141,6 @@ static uint64_t put_aside(struct fnpu_dev *dev, unsigned int queue, struct fnpu_
 /* Reads what the samples of @b have in DRAM; returns the cycles that takes. */
 static uint64_t bring_back(struct fnpu_dev *dev, unsigned int queue, struct fnpu_batch *b)
 {
-	const uint32_t share = sram_share(dev, dev->s.work.layers[0].live_bytes, b->num);
 	uint64_t bytes = 0;
 
 	for (unsigned int i = 0; i < b->num; i++) {
@@ -135,7 +149,7 @@ static uint64_t bring_back(struct fnpu_dev *dev, unsigned int queue, struct fnpu
 		if (!m->evicted)
 			continue;
 		/* one that has not run yet brings what its first group needs */
-		bytes += m->hw.start_layer == b->next_layer ? share : m->sram_bytes;
+		bytes += m->hw.start_layer == b->next_layer ? sram_share(dev, i) : m->sram_bytes;
 		m->evicted = false;
 	}
 	b->on_chip = true;
@@ -178,13 +192,24 @@ static void fill_work(struct fnpu_dev *dev, const struct fnpu_queue *q, const st
 
 	w->as_id = q->as_id;
 	w->program_iova = q->program_iova;
-	w->program = q->program;
 	w->num_samples = b->num;
 	for (unsigned int i = 0; i < b->num; i++)
 		w->samples[i] = b->members[i].hw;
 	memset(w->heads, 0, sizeof(w->heads));
 	w->fault = (struct fnpu_fault){ 0 };
 	w->cancel = false;
+}
+
+static void start_jobs(const struct fnpu_dev *dev, struct fnpu_queue *q)
+{
+	const struct fnpu_batch *b = fnpu_batch_running(q);
+
+	for (unsigned int i = 0; i < b->num; i++) {
+		struct fnpu_job *job = &q->jobs[b->members[i].job];
+
+		if (job->started_time == FNPU_NEVER)
+			job->started_time = dev->s.time;
+	}
 }
 
 /**
@@ -195,21 +220,23 @@ static void fill_work(struct fnpu_dev *dev, const struct fnpu_queue *q, const st
  */
 void fnpu_group_start(struct fnpu_dev *dev, unsigned int queue)
 {
-	const struct fnpu_queue *q = &dev->s.queues[queue];
-	const struct fnpu_batch *b = fnpu_batch_running(&dev->s.queues[queue]);
+	struct fnpu_queue *q = &dev->s.queues[queue];
+	const struct fnpu_batch *b = fnpu_batch_running(q);
+	struct fnpu_state *s = &dev->s;
 	struct fnpu_fault fault = { 0 };
-	uint64_t begin = dev->s.time;
 
 	if (!load_group(dev, q, b, &fault) || !price_group(dev, q, b, &fault)) {
 		fnpu_batch_fail(dev, queue, &fault);
 		return;
 	}
-	if (begin < dev->s.write_back_end)
-		begin = dev->s.write_back_end;
-	dev->s.group_end = begin + switch_state(dev, queue) + dev->s.group_cost.cycles;
-	if (fnpu_fault_hangs(dev, b->next_layer, dev->s.work.num_layers))
-		dev->s.group_end = FNPU_NEVER;
-	dev->s.running = queue;
+	start_jobs(dev, q);
+	s->group_begin = s->time;
+	s->switch_end = s->time < s->write_back_end ? s->write_back_end : s->time;
+	s->switch_end += switch_state(dev, queue);
+	s->group_end = s->switch_end + s->group_cost.cycles;
+	if (fnpu_fault_hangs(dev, b->next_layer, s->work.num_layers))
+		s->group_end = FNPU_NEVER;
+	s->running = queue;
 	fill_work(dev, q, b);
 	if (dev->config.functional) {
 		dev->worker_busy = true;
@@ -217,30 +244,40 @@ void fnpu_group_start(struct fnpu_dev *dev, unsigned int queue)
 	}
 }
 
-static uint64_t mul(uint64_t a, uint64_t b)
-{
-	uint64_t r;
-
-	return __builtin_mul_overflow(a, b, &r) ? UINT64_MAX : r;
-}
-
-static void count_group(struct fnpu_dev *dev, unsigned int queue, unsigned int batch)
+/* The running group has had the NPU from its begin to now; all of that counts, useful or not. */
+static void count_time(struct fnpu_dev *dev, unsigned int queue)
 {
 	const struct fluidnpu_hw_geometry *g = &dev->config.geometry;
-	const struct fnpu_cost *c = &dev->s.group_cost;
+	const struct fnpu_state *s = &dev->s;
+	const unsigned int batch = fnpu_batch_running(&dev->s.queues[queue])->num;
 	const uint64_t macs_per_cycle = (uint64_t)g->tile_depth * g->tile_cols;
+	const uint64_t cycles = s->time - s->group_begin;
+	const uint64_t switched = s->switch_end < s->time ? s->switch_end : s->time;
 
-	fnpu_count(dev, queue, FLUIDNPU_CNT_BUSY_CYCLES, c->cycles);
-	fnpu_count(dev, queue, FLUIDNPU_CNT_STALL_CYCLES, c->stall_cycles);
+	fnpu_count(dev, queue, FLUIDNPU_CNT_BUSY_CYCLES, cycles);
+	fnpu_count(dev, queue, FLUIDNPU_CNT_STALL_CYCLES, switched - s->group_begin);
+	fnpu_count(dev, queue, FLUIDNPU_CNT_OFFERED_MACS, fnpu_mul(cycles, macs_per_cycle));
+	fnpu_count(dev, queue, FLUIDNPU_CNT_BATCH + batch - 1, cycles);
+}
+
+/* What the group has done for the network. */
+static void count_results(struct fnpu_dev *dev, unsigned int queue)
+{
+	const struct fnpu_cost *c = &dev->s.group_cost;
+
 	fnpu_count(dev, queue, FLUIDNPU_CNT_USEFUL_MACS, c->useful_macs);
-	fnpu_count(dev, queue, FLUIDNPU_CNT_OFFERED_MACS, mul(c->cycles, macs_per_cycle));
 	fnpu_count(dev, queue, FLUIDNPU_CNT_DRAM_READ_BYTES, c->weight_bytes);
 	fnpu_count(dev, queue, FLUIDNPU_CNT_DRAM_READ_BYTES, c->act_read_bytes);
 	fnpu_count(dev, queue, FLUIDNPU_CNT_DRAM_WRITE_BYTES, c->act_write_bytes);
 	fnpu_count(dev, queue, FLUIDNPU_CNT_WEIGHT_BYTES, c->weight_bytes);
 	fnpu_count(dev, queue, FLUIDNPU_CNT_WEIGHT_USED_BYTES, c->weight_used_bytes);
 	fnpu_count(dev, queue, FLUIDNPU_CNT_LAYERS, dev->s.work.num_layers);
-	fnpu_count(dev, queue, FLUIDNPU_CNT_BATCH + batch - 1, c->cycles);
+}
+
+/* The running group ends before its time, and nobody wants its results. */
+void fnpu_group_cut(struct fnpu_dev *dev)
+{
+	count_time(dev, dev->s.running);
 }
 
 /* The running group's time has come, and the worker has finished: its results take effect. */
@@ -250,17 +287,18 @@ void fnpu_group_finish(struct fnpu_dev *dev)
 	struct fnpu_batch *b = fnpu_batch_running(&dev->s.queues[queue]);
 	const struct fnpu_work *w = &dev->s.work;
 	const struct fluidnpu_hw_layer *tail = &w->layers[w->num_layers - 1];
-	const uint32_t share = sram_share(dev, w->layers[0].live_bytes, b->num);
 
+	count_time(dev, queue);
+	fnpu_count(dev, queue, FLUIDNPU_CNT_STALL_CYCLES, dev->s.group_cost.stall_cycles);
 	dev->s.running = -1;
 	dev->s.group_end = FNPU_NEVER;
 	if (w->fault.status) {
 		fnpu_batch_fail(dev, queue, &w->fault);
 		return;
 	}
-	count_group(dev, queue, b->num);
+	count_results(dev, queue);
 	for (unsigned int i = 0; i < b->num; i++)
-		b->members[i].sram_bytes = share;
+		b->members[i].sram_bytes = sram_share(dev, i);
 	fnpu_batch_advance(dev, queue, b->next_layer + w->num_layers,
 			   tail->op == FLUIDNPU_LAYER_EXIT ? tail : NULL, w->heads);
 }

@@ -27,6 +27,12 @@ unsigned int fnpu_entry_completions(const struct fnpu_dev *dev)
 	return dev->config.geometry.max_batch + 2;	/* samples, target, itself */
 }
 
+/* When the job started, as its completions say: one that ends before has not run at all. */
+uint64_t fnpu_job_started(const struct fnpu_dev *dev, const struct fnpu_job *job)
+{
+	return job->started_time < dev->s.time ? job->started_time : dev->s.time;
+}
+
 /* Posts the completion of a job and frees its slot. Its samples are the caller's to forget. */
 void fnpu_job_end(struct fnpu_dev *dev, unsigned int queue, struct fnpu_job *job,
 		  const struct fnpu_fault *fault)
@@ -35,7 +41,7 @@ void fnpu_job_end(struct fnpu_dev *dev, unsigned int queue, struct fnpu_job *job
 		.cookie = job->cookie,
 		.time = dev->s.time,
 		.queued = job->queued_time,
-		.started = job->started_time,
+		.started = fnpu_job_started(dev, job),
 		.type = FLUIDNPU_CQE_JOB,
 		.status = fault->status,
 		.queue = queue,
@@ -72,7 +78,7 @@ static struct fnpu_job pop(struct fnpu_dev *dev, unsigned int queue,
 		.flags = sqe->flags,
 		.cookie = sqe->cookie,
 		.queued_time = fnpu_queue_pop(&dev->s.queues[queue]),
-		.started_time = dev->s.time,
+		.started_time = FNPU_NEVER,
 	};
 }
 
@@ -282,7 +288,7 @@ static void yield_job(struct fnpu_dev *dev, unsigned int queue, unsigned int slo
 				.cookie = job->cookie,
 				.time = dev->s.time,
 				.queued = job->queued_time,
-				.started = job->started_time,
+				.started = fnpu_job_started(dev, job),
 				.type = FLUIDNPU_CQE_YIELD,
 				.queue = queue,
 				.sample = m->index,

@@ -45,7 +45,6 @@ bool fnpu_queue_enable(struct fnpu_dev *dev, unsigned int index)
 	q->entries = q->entries_reg;
 	q->head = 0;
 	q->tail = 0;
-	q->halted = false;
 	q->enabled = true;
 	return true;
 }

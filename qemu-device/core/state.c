@@ -21,7 +21,7 @@
 #include "fnpu_internal.h"
 
 #define STATE_MAGIC	0x53504e46	/* "FNPS" */
-#define STATE_VERSION	1
+#define STATE_VERSION	2
 
 /* A clock that is further has been running for 180 years; sums of times must not overflow. */
 #define MAX_TIME	(1ull << 62)
@@ -162,6 +162,18 @@ static bool layers_valid(const struct fluidnpu_hw_program *p, const struct fnpu_
 	       w->layers[w->num_layers - 1].op == FLUIDNPU_LAYER_EXIT;
 }
 
+/* The passes in the worker's hands are those of the batch, every one of its samples in one. */
+static bool passes_valid(const struct fnpu_batch *b, const struct fnpu_work *w)
+{
+	unsigned int n = 0;
+
+	if (!w->num_passes || w->num_passes > b->num)
+		return false;
+	for (unsigned int i = 0; i < w->num_passes; i++)
+		n += w->passes[i].n;
+	return n == b->num;
+}
+
 /* The group that runs, and the queue that it belongs to. */
 static bool group_valid(struct fnpu_dev *dev)
 {
@@ -175,8 +187,11 @@ static bool group_valid(struct fnpu_dev *dev)
 		return s->running == -1 && s->group_end == FNPU_NEVER;
 	if (s->running >= (int)dev->config.geometry.num_queues || !s->cq.entries)
 		return false;
+	if (s->group_begin > s->time || s->switch_end < s->group_begin)
+		return false;
 	q = &s->queues[s->running];
-	return q->num_batches && layers_valid(&q->program, fnpu_batch_running(q), &s->work);
+	return q->num_batches && layers_valid(&q->program, fnpu_batch_running(q), &s->work) &&
+	       passes_valid(fnpu_batch_running(q), &s->work);
 }
 
 static const char *check_state(struct fnpu_dev *dev)

@@ -263,10 +263,10 @@ static void test_injected_batch_catches_up_and_merges_at_the_modelled_time(void 
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_MERGES), 1);
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_PREEMPTIONS), 1);
 	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_SAMPLES), b_old + b_incr);
-	assert_true(tb_counter(tb, FLUIDNPU_CNT_BUSY_CYCLES) ==
-		    merged - 2 * moved(b_old, p.layers[3].live_bytes));
+	/* the first group of each waits for what is moved, and is busy with that */
+	assert_true(tb_counter(tb, FLUIDNPU_CNT_BUSY_CYCLES) == merged);
 	assert_true(tb_counter(tb, FLUIDNPU_CNT_BATCH + b_incr - 1) ==
-		    tb_span(tb, &p, 0, 4, b_incr));
+		    moved(b_old, p.layers[3].live_bytes) + tb_span(tb, &p, 0, 4, b_incr));
 	tb_program_free(&p);
 	tb_free(tb);
 }
@@ -830,6 +830,63 @@ static void test_yield_names_the_layer_and_writes_the_state_back(void **state)
 	tb_free(tb);
 }
 
+/*
+ * Two INJECTs are taken at one boundary. The second, from an earlier layer, runs first; the
+ * first one starts when that has caught up with it, if it gets that far.
+ */
+static void test_job_starts_with_its_first_group(void **state)
+{
+	const struct fnpu_config config = with_depth(4);
+
+	(void)state;
+	for (unsigned int handed_back = 0; handed_back < 2; handed_back++) {
+		struct fluidnpu_hw_sqe yield = tb_yield(9, 2);
+		struct tb_job old, first, second;
+		uint64_t boundary, caught_up;
+		struct tb_program p;
+		struct tb *tb;
+
+		tb_net_two_exits(&p, 31, 2.0f);
+		for (unsigned int l = 0; l < 11; l++)
+			p.layers[l].live_bytes = 3000;
+		tb = bench(&config, &p);
+		tb_job_make(tb, &old, &p, TB_AS, 2, 1);
+		tb_job_make(tb, &first, &p, TB_AS, 2, 2);
+		tb_job_make(tb, &second, &p, TB_AS, 2, 3);
+		for (unsigned int i = 0; i < 2; i++)
+			first.samples[i].start_layer = 1;
+		first.sqe.opcode = FLUIDNPU_OP_INJECT;
+		second.sqe.opcode = FLUIDNPU_OP_INJECT;
+		tb_submit(tb, 0, &old.sqe);
+		steps(tb, 2);
+		tb_submit(tb, 0, &first.sqe);
+		tb_submit(tb, 0, &second.sqe);
+		steps(tb, 1);
+		if (handed_back)
+			tb_submit(tb, 0, &yield);
+		tb_run(tb);
+
+		boundary = tb_span(tb, &p, 0, 4, 2);
+		caught_up = boundary + moved(2, 3000) + tb_span(tb, &p, 0, 1, 2);
+		assert_true(tb_job_cqe(tb, 1)->started == 0);
+		assert_true(tb_job_cqe(tb, 3)->started == boundary);
+		assert_true(tb_job_cqe(tb, 2)->started == caught_up);
+		if (handed_back) { /* it has not run, and says so */
+			assert_true(tb_job_cqe(tb, 2)->time == caught_up);
+			assert_int_equal(tb_job_cqe(tb, 2)->live_batch, 2);
+			for (unsigned int i = 0; i < 2; i++) {
+				assert_true(yield_cqe(tb, 2, i)->started == caught_up);
+				assert_int_equal(yield_cqe(tb, 2, i)->live_batch, 0);
+			}
+		} else {
+			assert_true(tb_exit_cqe(tb, 2, 0)->started == caught_up);
+			assert_int_equal(tb_job_cqe(tb, 2)->live_batch, 0);
+		}
+		tb_program_free(&p);
+		tb_free(tb);
+	}
+}
+
 static void test_yield_of_what_is_not_in_flight_does_nothing(void **state)
 {
 	struct fluidnpu_hw_sqe yield = tb_yield(9, 1);
@@ -926,6 +983,68 @@ static void test_preempted_queue_yields_at_the_next_boundary_of_the_other(void *
 	assert_true(tb_job_cqe(tb, 2)->time > second);
 	tb_program_free(&p);
 	tb_free(tb);
+}
+
+/* The default NPU has 2 MiB of SRAM: that many samples fit together, in one pass. */
+static void split_in_passes_of_8(struct tb_program *p, uint32_t live_bytes)
+{
+	for (unsigned int l = 0; l < p->header.num_layers; l++) {
+		p->layers[l].live_bytes = live_bytes;
+		for (unsigned int n = 1; n <= FLUIDNPU_MAX_BATCH; n++) {
+			const uint8_t first = n < 8 ? n : 8;
+
+			p->policies[l][n - 1] = (struct fluidnpu_hw_policy){ first, first, 1, 1 };
+		}
+	}
+}
+
+/* What a pass has resident by its price is resident for a switch, too. */
+static void test_each_pass_of_a_batch_is_moved_or_not(void **state)
+{
+	static const struct {
+		unsigned int batch;
+		uint32_t live_bytes;
+		unsigned int resident;
+	} cases[] = {
+		{ 16, 200000, 16 },	/* 8 and 8, both fit */
+		{ 10, 300000, 2 },	/* 8 do not fit, the 2 behind them do */
+		{ 8, 300000, 0 },
+		{ 7, 200000, 7 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const unsigned int b = cases[i].batch;
+		const uint64_t away = moved(cases[i].resident, cases[i].live_bytes);
+		struct tb_job low, high, late;
+		uint64_t boundary, end;
+		struct tb_program p;
+		struct tb *tb;
+
+		tb_net_two_exits(&p, 31, 2.0f);
+		split_in_passes_of_8(&p, cases[i].live_bytes);
+		tb = bench(NULL, &p);
+		tb_job_make(tb, &low, &p, TB_AS, b, 1);
+		tb_job_make(tb, &high, &p, TB_AS, 1, 2);
+		tb_submit(tb, 0, &low.sqe);
+		steps(tb, 1);
+		tb_submit(tb, 1, &high.sqe);
+		tb_run(tb);
+		boundary = tb_span(tb, &p, 0, 3, b);
+		end = boundary + away + tb_span(tb, &p, 0, 11, 1) + away + tb_span(tb, &p, 3, 11, b);
+		assert_true(tb_job_cqe(tb, 2)->started == boundary);
+		assert_true(tb_job_cqe(tb, 1)->time == end);
+
+		/* samples that come with their activations bring those that will be resident */
+		tb_job_make(tb, &late, &p, TB_AS, b, 3);
+		for (unsigned int s = 0; s < b; s++)
+			late.samples[s].start_layer = 3;
+		tb_submit(tb, 0, &late.sqe);
+		tb_run(tb);
+		assert_true(tb_job_cqe(tb, 3)->time == end + away + tb_span(tb, &p, 3, 11, b));
+		tb_program_free(&p);
+		tb_free(tb);
+	}
 }
 
 static void test_preempted_queue_keeps_its_stack(void **state)
@@ -1440,6 +1559,105 @@ static void test_idle_cycles_are_those_without_work(void **state)
 	tb_free(tb);
 }
 
+static void check_all_time_is_counted(struct tb *tb)
+{
+	uint64_t per_batch = 0;
+
+	for (unsigned int b = 0; b < FLUIDNPU_MAX_BATCH; b++)
+		per_batch += tb_counter(tb, FLUIDNPU_CNT_BATCH + b);
+	assert_true(per_batch == tb_counter(tb, FLUIDNPU_CNT_BUSY_CYCLES));
+	assert_true(tb_counter(tb, FLUIDNPU_CNT_BUSY_CYCLES) +
+		    tb_counter(tb, FLUIDNPU_CNT_IDLE_CYCLES) == tb->now);
+	check_counters_add_up(tb);
+}
+
+/* The group that runs is cut when it has taken @cycles; returns the stalls that has counted. */
+static uint64_t cut_after(struct tb *tb, uint64_t cycles)
+{
+	const uint64_t busy = tb_counter(tb, FLUIDNPU_CNT_BUSY_CYCLES);
+	const uint64_t stall = tb_counter(tb, FLUIDNPU_CNT_STALL_CYCLES);
+
+	tb->now += cycles;
+	tb_queue_control(tb, 0, FLUIDNPU_QCTRL_ABORT);
+	tb_drain(tb, TB_MAX_CQES);
+	assert_true(tb_counter(tb, FLUIDNPU_CNT_BUSY_CYCLES) == busy + cycles);
+	check_all_time_is_counted(tb);
+	return tb_counter(tb, FLUIDNPU_CNT_STALL_CYCLES) - stall;
+}
+
+/* Whatever the NPU does, it is busy or idle: moving activations, or with a group in vain. */
+static void test_every_cycle_is_busy_or_idle(void **state)
+{
+	struct fluidnpu_hw_sqe yield = tb_yield(9, 3);
+	uint64_t busy, stall, macs, away;
+	struct fnpu_faults faults;
+	struct tb_job job, high;
+	struct tb_program p;
+	struct tb *tb;
+
+	(void)state;
+	tb_net_two_exits(&p, 31, 2.0f);
+	for (unsigned int l = 0; l < 11; l++)
+		p.layers[l].live_bytes = 100000;
+	tb = bench(NULL, &p);
+	tb_job_make(tb, &job, &p, TB_AS, 8, 1);
+	tb_job_make(tb, &high, &p, TB_AS, 1, 2);
+	away = moved(8, 100000);
+
+	tb_submit(tb, 0, &job.sqe); /* undisturbed, to know the stalls of its own */
+	tb_run(tb);
+	tb_submit(tb, 1, &high.sqe);
+	tb_run(tb);
+	stall = tb_counter(tb, FLUIDNPU_CNT_STALL_CYCLES);
+	check_all_time_is_counted(tb);
+
+	tb_submit(tb, 0, &job.sqe); /* preempted */
+	steps(tb, 1);
+	tb_submit(tb, 1, &high.sqe);
+	tb_run(tb);
+	assert_true(tb_counter(tb, FLUIDNPU_CNT_STALL_CYCLES) == 2 * stall + 2 * away);
+	check_all_time_is_counted(tb);
+
+	job.sqe.cookie = 3; /* handed back; the next one waits for its write-back */
+	tb_submit(tb, 0, &job.sqe);
+	steps(tb, 1);
+	tb_submit(tb, 0, &yield);
+	job.sqe.cookie = 4;
+	tb_submit(tb, 0, &job.sqe);
+	tb_run(tb);
+	assert_int_equal(count_cqes(tb, FLUIDNPU_CQE_YIELD, 3), 8);
+	check_all_time_is_counted(tb);
+
+	busy = tb_counter(tb, FLUIDNPU_CNT_BUSY_CYCLES);
+	macs = tb_counter(tb, FLUIDNPU_CNT_USEFUL_MACS);
+	job.sqe.cookie = 5; /* faults at its first write, which the model takes no time for */
+	job.samples[0].state_iova = 0x5000;
+	tb_submit(tb, 0, &job.sqe);
+	tb_run(tb);
+	assert_int_equal(tb_status(tb, 5), FLUIDNPU_ERR_MMU_FAULT);
+	assert_true(tb_counter(tb, FLUIDNPU_CNT_BUSY_CYCLES) == busy + tb_span(tb, &p, 0, 1, 8));
+	assert_true(tb_counter(tb, FLUIDNPU_CNT_USEFUL_MACS) == macs);
+	check_all_time_is_counted(tb);
+	tb_queue_control(tb, 0, FLUIDNPU_QCTRL_RESUME);
+
+	tb_job_make(tb, &job, &p, TB_AS, 8, 6); /* aborted while it runs */
+	tb->now += 500;
+	tb_submit(tb, 0, &job.sqe);
+	assert_true(cut_after(tb, 100) == 0);
+	for (unsigned int i = 0; i < 8; i++) /* while its activations come */
+		job.samples[i].start_layer = 3;
+	tb_submit(tb, 0, &job.sqe);
+	assert_true(cut_after(tb, 100) == 100);
+	tb_submit(tb, 0, &job.sqe); /* and behind that, in a group that hangs */
+	fnpu_faults_default(&faults);
+	faults.hang_layer = 4;
+	fnpu_dev_set_faults(tb->dev, &faults);
+	tb_run(tb);
+	assert_true(cut_after(tb, 1000000) == 0);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
 static void test_queue_counters_are_what_its_jobs_caused(void **state)
 {
 	struct tb_program p;
@@ -1807,9 +2025,11 @@ int main(void)
 		cmocka_unit_test(test_no_exit_holds_for_one_job_of_a_merged_batch),
 		cmocka_unit_test(test_yielded_samples_go_on_in_any_company),
 		cmocka_unit_test(test_yield_names_the_layer_and_writes_the_state_back),
+		cmocka_unit_test(test_job_starts_with_its_first_group),
 		cmocka_unit_test(test_yield_of_what_is_not_in_flight_does_nothing),
 		cmocka_unit_test(test_yield_takes_samples_from_anywhere_on_the_stack),
 		cmocka_unit_test(test_preempted_queue_yields_at_the_next_boundary_of_the_other),
+		cmocka_unit_test(test_each_pass_of_a_batch_is_moved_or_not),
 		cmocka_unit_test(test_preempted_queue_keeps_its_stack),
 		cmocka_unit_test(test_merged_batch_is_preempted_before_it_runs),
 		cmocka_unit_test(test_fault_while_catching_up_spares_the_preempted),
@@ -1823,6 +2043,7 @@ int main(void)
 		cmocka_unit_test(test_yield_of_a_whole_batch_waits_for_room),
 		cmocka_unit_test(test_no_completion_is_lost_when_the_ring_is_nearly_full),
 		cmocka_unit_test(test_idle_cycles_are_those_without_work),
+		cmocka_unit_test(test_every_cycle_is_busy_or_idle),
 		cmocka_unit_test(test_queue_counters_are_what_its_jobs_caused),
 		cmocka_unit_test(test_counters_stop_at_their_end),
 		cmocka_unit_test(test_no_sample_is_lost_or_doubled_whatever_happens),

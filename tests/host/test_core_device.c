@@ -297,6 +297,23 @@ static void test_coalescing_by_count(void **state)
 	tb_free(tb);
 }
 
+/* Without a time after which they are raised all the same, interrupts do not wait for a count. */
+static void test_coalescing_needs_a_time(void **state)
+{
+	struct tb *tb = tb_ready(NULL, TB_INLINE);
+
+	(void)state;
+	tb_queue_enable(tb, 0, 64, 0);
+	tb_write(tb, FLUIDNPU_REG_CQ_COALESCE_COUNT, 4);
+	for (unsigned int i = 1; i <= 3; i++) {
+		struct fluidnpu_hw_sqe sqe = tb_nop(i);
+
+		tb_submit(tb, 0, &sqe);
+		assert_int_equal(tb->interrupts[FLUIDNPU_VECTOR_CQ], i);
+	}
+	tb_free(tb);
+}
+
 static void test_coalescing_by_time(void **state)
 {
 	struct tb *tb = tb_ready(NULL, TB_INLINE);
@@ -355,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_full_completion_ring_holds_back_and_loses_nothing),
 		cmocka_unit_test(test_batch_waits_for_room_and_loses_nothing),
 		cmocka_unit_test(test_coalescing_by_count),
+		cmocka_unit_test(test_coalescing_needs_a_time),
 		cmocka_unit_test(test_coalescing_by_time),
 		cmocka_unit_test(test_interrupts_without_coalescing),
 	};

@@ -928,6 +928,48 @@ static void test_events_keep_their_modelled_times_when_the_host_is_late(void **s
 	assert_memory_equal(times[0], times[1], 15 * sizeof(times[0][0]));
 }
 
+/* A host that is far behind gets the processor back in between, and loses no time by it. */
+static void test_one_call_does_so_many_events(void **state)
+{
+	enum { JOBS = 1000, GROUPS = 7, FAR = 1 << 30 };
+	struct fnpu_config config;
+	struct tb_program p;
+	struct tb_job job;
+	uint64_t span;
+	struct tb *tb;
+
+	(void)state;
+	fnpu_config_default(&config);
+	config.functional = false;
+	tb = tb_ready(&config, TB_INLINE);
+	tb_cq_enable(tb, 4096);
+	tb_net_two_exits(&p, 14, 2.0f);
+	tb_program_load(tb, &p, TB_AS);
+	tb_queue_enable(tb, 0, 1024, 0);
+	tb_job_make(tb, &job, &p, TB_AS, 1, 0);
+	job.samples[0].exit_index = 1;
+	for (job.sqe.cookie = 0; job.sqe.cookie < JOBS; job.sqe.cookie++)
+		tb_push(tb, 0, &job.sqe);
+	tb_doorbell(tb, 0);
+	span = tb_span(tb, &p, 0, 11, 1);
+
+	fnpu_dev_advance(tb->dev, FAR);
+	assert_in_range(tb->dev->s.time, FNPU_MAX_EVENTS / GROUPS * span,
+			(FNPU_MAX_EVENTS / GROUPS + 1) * span);
+	assert_true(fnpu_dev_deadline(tb->dev) > tb->dev->s.time);
+	assert_true(fnpu_dev_deadline(tb->dev) <= FAR);
+	fnpu_dev_advance(tb->dev, FAR);
+	assert_true(fnpu_dev_deadline(tb->dev) == FNPU_NEVER);
+	tb->now = FAR;
+	assert_true(tb_read64(tb, FLUIDNPU_REG_TIME_LO) == FAR);
+	assert_true(tb_counter(tb, FLUIDNPU_CNT_LATE_EVENTS) == 1);
+	assert_int_equal(tb_drain(tb, TB_MAX_CQES), 2 * JOBS);
+	for (unsigned int i = 0; i < JOBS; i++)
+		assert_true(tb_job_cqe(tb, i)->time == (i + 1) * span);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
 static void test_late_host_sees_interrupt_and_group_in_order(void **state)
 {
 	struct tb_program p;
@@ -1002,6 +1044,7 @@ int main(void)
 		cmocka_unit_test(test_abort_leaves_the_running_group_its_room),
 		cmocka_unit_test(test_disable_drops_everything_silently),
 		cmocka_unit_test(test_events_keep_their_modelled_times_when_the_host_is_late),
+		cmocka_unit_test(test_one_call_does_so_many_events),
 		cmocka_unit_test(test_late_host_sees_interrupt_and_group_in_order),
 		cmocka_unit_test(test_register_access_does_what_is_due_first),
 	};

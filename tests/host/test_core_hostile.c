@@ -961,7 +961,7 @@ static void test_completion_ring_too_small_for_a_batch_is_fatal(void **state)
 {
 	struct bench *b = *state;
 
-	tb_write(b->tb, FLUIDNPU_REG_CQ_ENTRIES, 16);
+	tb_write(b->tb, FLUIDNPU_REG_CQ_ENTRIES, 32);
 	expect_fatal(b);
 }
 

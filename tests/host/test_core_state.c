@@ -469,6 +469,22 @@ static bool contradict(struct fnpu_state *s, unsigned int which)
 	case 19:
 		memset(&s->enabled, 2, 1);
 		return true;
+	case 20:
+		s->work.num_passes = 0;
+		return true;
+	case 21:
+		s->work.num_passes = FLUIDNPU_MAX_BATCH + 1;
+		return true;
+	case 22:
+		s->work.passes[0].n--;	/* a sample is in no pass */
+		return true;
+	case 23:
+		s->group_begin = s->time + 1;
+		return true;
+	case 24:
+		s->group_begin = s->time;
+		s->switch_end = s->time - 1;
+		return true;
 	default:
 		return false;
 	}
