@@ -143,9 +143,10 @@ vm-tests: $(vm_tests:%=$(OUT)/tests/vm/%) $(examples)
 
 # All of it is compiled once more, by clang, with sanitizers and libFuzzer's instrumentation. The
 # device takes only small layers: an input shall not compute for seconds.
+fuzz_bounds := -DFNPU_MAX_LAYER_WORK=1048576ull -DFNPU_MAX_VECTOR_WORK=1048576ull
 fuzz-build: ## the fuzzers
 	@$(MAKE) --no-print-directory OUT=$(OUT)/fuzz CC=clang \
-		CFLAGS='-O1 -g -fno-omit-frame-pointer -DFNPU_MAX_LAYER_WORK=1048576ull' \
+		CFLAGS='-O1 -g -fno-omit-frame-pointer $(fuzz_bounds)' \
 		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
 		fuzz-programs
 fuzz-programs: $(fuzzers:%=$(OUT)/tests/fuzz/fuzz_%) $(OUT)/tests/fuzz/seeds

@@ -13,8 +13,13 @@
 #include "fluidnpu_hw.h"
 
 #define FNPU_MAX_DEPTH		(1u << 18)	/* products that one output sums up */
-#ifndef FNPU_MAX_LAYER_WORK	/* fuzzers make it small */
-#define FNPU_MAX_LAYER_WORK	(1ull << 33)	/* multiplications or elements for one sample */
+
+/* for one sample, of a layer and of all layers of a group; fuzzers make both small */
+#ifndef FNPU_MAX_LAYER_WORK
+#define FNPU_MAX_LAYER_WORK	(1ull << 33)	/* multiplications */
+#endif
+#ifndef FNPU_MAX_VECTOR_WORK
+#define FNPU_MAX_VECTOR_WORK	(1ull << 29)	/* elements of the vector unit, of windows in pools */
 #endif
 
 struct fnpu_dev;
@@ -37,7 +42,7 @@ struct fnpu_head_result {
 
 /**
  * struct fnpu_work - one group of layers for the worker, copied when it starts
- * @layers: validated (fnpu_layer_valid())
+ * @layers: validated (fnpu_layer_valid(), fnpu_group_affordable())
  * @samples: the live batch
  * @passes: how it is laid out: the first passes[0].n samples together, then the next
  *	passes[1].n, ...; all valid on this NPU, their n add up to @num_samples
@@ -87,6 +92,7 @@ struct fnpu_scratch {
 /* layer.c */
 bool fnpu_layer_valid(const struct fluidnpu_hw_program *program,
 		      const struct fluidnpu_hw_layer *layer);
+bool fnpu_group_affordable(const struct fluidnpu_hw_layer *layers, unsigned int count);
 void fnpu_work_run(struct fnpu_dev *dev, struct fnpu_work *work);
 bool fnpu_out_of_memory(struct fnpu_work *work);
 void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes);
@@ -104,14 +110,16 @@ static inline uint64_t fnpu_tensor_iova(const struct fluidnpu_hw_sample *s, uint
 	return off == FLUIDNPU_TENSOR_INPUT ? s->input_iova : s->state_iova + off;
 }
 
-/* vector.c */
+/* vector.c: parts of layers, see struct fnpu_kernels */
 void fnpu_vector_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
-		     int8_t *out);
+		     size_t n, int8_t *out);
 /* two arithmetics: on codes and, with scale_in2, on real numbers (struct fluidnpu_hw_layer) */
-void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
-void fnpu_vector_maxpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
+void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, size_t first,
+			 size_t n, int8_t *out);
+void fnpu_vector_maxpool(const struct fluidnpu_hw_layer *l, const int8_t *in, size_t first,
+			 size_t n, int8_t *out);
 void fnpu_vector_concat(const struct fluidnpu_hw_layer *l, const int8_t *table,
-			const int8_t *in, int8_t *out);
+			const int8_t *in, size_t n, int8_t *out);
 void fnpu_vector_exit_head(const struct fluidnpu_hw_layer *l, const int8_t *logits,
 			   struct fnpu_head_result *result);
 
@@ -120,11 +128,11 @@ struct fnpu_window {
 	unsigned int y0, y1, x0, x1;
 };
 
-/** fnpu_window_at() - of the output at @oy, @ox */
-static inline struct fnpu_window fnpu_window_at(const struct fluidnpu_hw_layer *l,
-						unsigned int oy, unsigned int ox)
+/** fnpu_window_at() - of the output position @i, counted row by row */
+static inline struct fnpu_window fnpu_window_at(const struct fluidnpu_hw_layer *l, size_t i)
 {
-	int y = (int)(oy * l->stride_h) - l->pad_t, x = (int)(ox * l->stride_w) - l->pad_l;
+	int y = (int)(i / l->out_w * l->stride_h) - l->pad_t;
+	int x = (int)(i % l->out_w * l->stride_w) - l->pad_l;
 	int y1 = y + l->kernel_h, x1 = x + l->kernel_w;
 
 	return (struct fnpu_window){

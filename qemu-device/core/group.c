@@ -68,7 +68,8 @@ static bool load_group(struct fnpu_dev *dev, const struct fnpu_queue *q,
 		w->num_layers++;
 	}
 	/* the network ends with an exit */
-	if (l == p->num_layers && w->layers[w->num_layers - 1].op != FLUIDNPU_LAYER_EXIT) {
+	if (!fnpu_group_affordable(w->layers, w->num_layers) ||
+	    (l == p->num_layers && w->layers[w->num_layers - 1].op != FLUIDNPU_LAYER_EXIT)) {
 		*fault = (struct fnpu_fault){ .status = FLUIDNPU_ERR_LAYER };
 		return false;
 	}

@@ -33,7 +33,8 @@
  *	@n channels; w is [pairs][stride][2]; may read FNPU_OVERRUN beyond each tap's
  * @requantize: out[i] = clamp(round_half_even(acc[i] * scale[i]) + zp_out) for @n channels,
  *	and not a byte more; what it means exactly is fnpu_requantize()
- * @add, @avgpool, @maxpool: the layers, for one sample (vector.c)
+ * @add, @avgpool, @maxpool: part of a layer for one sample (vector.c): @n outputs; those of
+ *	@n output positions from @first on, of all of the input. May read FNPU_OVERRUN beyond
  */
 struct fnpu_kernels {
 	const char *name;
@@ -45,9 +46,11 @@ struct fnpu_kernels {
 	void (*requantize)(const struct fluidnpu_hw_layer *l, const int32_t *acc,
 			   const float *scale, unsigned int n, int8_t *out);
 	void (*add)(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
-		    int8_t *out);
-	void (*avgpool)(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
-	void (*maxpool)(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
+		    size_t n, int8_t *out);
+	void (*avgpool)(const struct fluidnpu_hw_layer *l, const int8_t *in, size_t first,
+			size_t n, int8_t *out);
+	void (*maxpool)(const struct fluidnpu_hw_layer *l, const int8_t *in, size_t first,
+			size_t n, int8_t *out);
 };
 
 extern const struct fnpu_kernels fnpu_kernels_plain;
@@ -76,9 +79,11 @@ void fnpu_requantize_avx2(const struct fluidnpu_hw_layer *l, const int32_t *acc,
 void fnpu_depthwise_avx2(const int8_t *const *taps, unsigned int pairs, int zero,
 			 const int16_t *w, size_t stride, unsigned int n, int32_t *acc);
 void fnpu_add_avx2(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
-		   int8_t *out);
-void fnpu_avgpool_avx2(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
-void fnpu_maxpool_avx2(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out);
+		   size_t n, int8_t *out);
+void fnpu_avgpool_avx2(const struct fluidnpu_hw_layer *l, const int8_t *in, size_t first,
+		       size_t n, int8_t *out);
+void fnpu_maxpool_avx2(const struct fluidnpu_hw_layer *l, const int8_t *in, size_t first,
+		       size_t n, int8_t *out);
 
 void fnpu_block_avx512vnni(const int16_t *a, size_t stride, const int16_t *b, unsigned int pairs,
 			   unsigned int rows, unsigned int cols,

@@ -14,6 +14,9 @@
 #include "kernels.h"
 #include "pe_array.h"
 
+/* elements of a vector layer, or one of its windows, between two looks at work->cancel */
+#define SLICE (1u << 16)
+
 void *fnpu_buffer_get(struct fnpu_buffer *buffer, size_t bytes)
 {
 	/* for what kernels touch beyond the end: FNPU_OVERRUN elements of at most 4 bytes */
@@ -82,22 +85,14 @@ static bool windows_valid(const struct fluidnpu_hw_layer *l, unsigned int dilati
 			   l->stride_w, l->out_w);
 }
 
-static uint64_t round_up(uint64_t v, uint64_t to)
-{
-	return (v + to - 1) / to * to;
-}
-
 /*
  * The host's work and memory for a layer are bounded, too: as the kernels pad it, for a
  * program need not hold all the weights that it names, pages can be mapped many times.
  */
-static bool conv_affordable(const struct fluidnpu_hw_layer *l)
+static uint64_t padded_weights(const struct fluidnpu_hw_layer *l)
 {
-	uint64_t packed = round_up(fnpu_depth(l), 2) * l->groups *
-			  round_up(l->out_c / l->groups, FNPU_PANEL_COLS);
-
-	return fnpu_depth(l) <= FNPU_MAX_DEPTH && packed <= FLUIDNPU_MAX_WEIGHT_BYTES &&
-	       packed * l->out_h * l->out_w <= FNPU_MAX_LAYER_WORK;
+	return fnpu_round_up(fnpu_depth(l), 2) * l->groups *
+	       fnpu_round_up(l->out_c / l->groups, FNPU_PANEL_COLS);
 }
 
 static bool conv_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu_hw_layer *l)
@@ -109,7 +104,7 @@ static bool conv_valid(const struct fluidnpu_hw_program *p, const struct fluidnp
 		return false;
 	if (!windows_valid(l, l->dilation_h, l->dilation_w) || padded > FLUIDNPU_MAX_TENSOR_BYTES)
 		return false;
-	if (!conv_affordable(l))
+	if (fnpu_depth(l) > FNPU_MAX_DEPTH || padded_weights(l) > FLUIDNPU_MAX_WEIGHT_BYTES)
 		return false;
 	if (l->weight_zp_off && !program_fits(p, l->weight_zp_off, l->out_c))
 		return false;
@@ -121,8 +116,6 @@ static bool conv_valid(const struct fluidnpu_hw_program *p, const struct fluidnp
 static bool pool_valid(const struct fluidnpu_hw_layer *l)
 {
 	if (l->in_c != l->out_c || !windows_valid(l, 1, 1))
-		return false;
-	if (out_bytes(l) * l->kernel_h * l->kernel_w > FNPU_MAX_LAYER_WORK)
 		return false;
 	/* a window never lies in the padding alone */
 	return l->pad_t < l->kernel_h && l->pad_b < l->kernel_h &&
@@ -155,8 +148,8 @@ static bool reserved_clear(const struct fluidnpu_hw_layer *l)
 	       !memcmp(l->reserved, zero, sizeof(l->reserved));
 }
 
-/** fnpu_layer_valid() - can @l run without leaving the program, the state or the host's means? */
-bool fnpu_layer_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu_hw_layer *l)
+/* Without the host's work for it. */
+static bool shape_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu_hw_layer *l)
 {
 	if (!reserved_clear(l))
 		return false;
@@ -183,6 +176,43 @@ bool fnpu_layer_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu
 	default:
 		return false;
 	}
+}
+
+static uint64_t vector_work(const struct fluidnpu_hw_layer *l)
+{
+	const bool pool = l->op == FLUIDNPU_LAYER_AVGPOOL || l->op == FLUIDNPU_LAYER_MAXPOOL;
+
+	if (l->op == FLUIDNPU_LAYER_EXIT)
+		return l->in_c;
+	return out_bytes(l) * (pool ? l->kernel_h * l->kernel_w : 1);
+}
+
+/**
+ * fnpu_group_affordable() - is the host's work for a group bounded as it should be?
+ * @layers: shapes are valid
+ *
+ * Work of a group that nobody wants any more ends soon (fnpu_work_cancelled()); but whoever
+ * wants to see what it wrote waits for all of it.
+ */
+bool fnpu_group_affordable(const struct fluidnpu_hw_layer *layers, unsigned int count)
+{
+	uint64_t multiplications = 0, elements = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		const struct fluidnpu_hw_layer *l = &layers[i];
+
+		if (l->op == FLUIDNPU_LAYER_CONV)
+			multiplications += padded_weights(l) * l->out_h * l->out_w;
+		else
+			elements += vector_work(l);
+	}
+	return multiplications <= FNPU_MAX_LAYER_WORK && elements <= FNPU_MAX_VECTOR_WORK;
+}
+
+/** fnpu_layer_valid() - can @l run without leaving the program, the state or the host's means? */
+bool fnpu_layer_valid(const struct fluidnpu_hw_program *p, const struct fluidnpu_hw_layer *l)
+{
+	return shape_valid(p, l) && fnpu_group_affordable(l, 1);
 }
 
 /** fnpu_out_of_memory() - says so in @work; false */
@@ -216,6 +246,46 @@ static bool run_exit(struct fnpu_dev *dev, struct fnpu_work *w, const struct flu
 			     &w->fault);
 }
 
+/* Some output positions. @in2: the other input of an ADD, the table of a CONCAT. */
+static void run_slice(const struct fnpu_kernels *k, const struct fluidnpu_hw_layer *l,
+		      const int8_t *in, const int8_t *in2, size_t first, size_t n, int8_t *out)
+{
+	out += first * l->out_c;
+	switch (l->op) {
+	case FLUIDNPU_LAYER_ADD:
+		k->add(l, in + first * l->out_c, in2 + first * l->out_c, n * l->out_c, out);
+		break;
+	case FLUIDNPU_LAYER_AVGPOOL:
+		k->avgpool(l, in, first, n, out);
+		break;
+	case FLUIDNPU_LAYER_MAXPOOL:
+		k->maxpool(l, in, first, n, out);
+		break;
+	case FLUIDNPU_LAYER_CONCAT:
+		fnpu_vector_concat(l, in2, in + first * l->in_c, n, out);
+		break;
+	}
+}
+
+/* A layer slice by slice, as long as somebody wants it. */
+static bool run_slices(struct fnpu_dev *dev, const struct fnpu_work *w,
+		       const struct fluidnpu_hw_layer *l, const int8_t *in2)
+{
+	const struct fnpu_scratch *x = &dev->scratch;
+	const size_t positions = (size_t)l->out_h * l->out_w;
+	const size_t step = 1 + SLICE / (vector_work(l) / positions);
+
+	for (size_t first = 0; first < positions; first += step) {
+		const size_t left = positions - first;
+
+		if (fnpu_work_cancelled(w))
+			return false;
+		run_slice(dev->kernels, l, x->in.data, in2, first, step < left ? step : left,
+			  x->out.data);
+	}
+	return true;
+}
+
 /* The input through the table, into its channels of the output, whose others stay. */
 static bool run_concat(struct fnpu_dev *dev, struct fnpu_work *w,
 		       const struct fluidnpu_hw_layer *l, unsigned int sample)
@@ -231,8 +301,8 @@ static bool run_concat(struct fnpu_dev *dev, struct fnpu_work *w,
 			  &w->fault) ||
 	    !fnpu_vm_read(dev, w->as_id, iova, out, out_bytes(l), &w->fault))
 		return false;
-	fnpu_vector_concat(l, table, x->in.data, out);
-	return fnpu_vm_write(dev, w->as_id, iova, out, out_bytes(l), &w->fault);
+	return run_slices(dev, w, l, table) &&
+	       fnpu_vm_write(dev, w->as_id, iova, out, out_bytes(l), &w->fault);
 }
 
 /* A layer of the vector unit for one sample. */
@@ -253,20 +323,11 @@ static bool run_sample(struct fnpu_dev *dev, struct fnpu_work *w, const struct f
 	out = fnpu_buffer_get(&x->out, out_bytes(l));
 	if (!out)
 		return fnpu_out_of_memory(w);
-	switch (l->op) {
-	case FLUIDNPU_LAYER_ADD:
-		if (!read_tensor(dev, w, s, l->in2_off, &x->in2, in_bytes(l)))
-			return false;
-		dev->kernels->add(l, x->in.data, x->in2.data, out);
-		break;
-	case FLUIDNPU_LAYER_AVGPOOL:
-		dev->kernels->avgpool(l, x->in.data, out);
-		break;
-	case FLUIDNPU_LAYER_MAXPOOL:
-		dev->kernels->maxpool(l, x->in.data, out);
-		break;
-	}
-	return fnpu_vm_write(dev, w->as_id, s->state_iova + l->out_off, out, out_bytes(l),
+	if (l->op == FLUIDNPU_LAYER_ADD &&
+	    !read_tensor(dev, w, s, l->in2_off, &x->in2, in_bytes(l)))
+		return false;
+	return run_slices(dev, w, l, x->in2.data) &&
+	       fnpu_vm_write(dev, w->as_id, s->state_iova + l->out_off, out, out_bytes(l),
 			     &w->fault);
 }
 

@@ -430,7 +430,8 @@ static bool get_memory(struct pe_array *a)
 					  sizeof(*a->acc));
 	a->out = fnpu_buffer_get(&x->out, rows * a->l->out_c);
 	if (fnpu_is_depthwise(a->l)) {
-		a->taps = fnpu_buffer_get(&x->taps, 2 * a->weights.pairs * sizeof(*a->taps));
+		/* list_taps() writes one more behind the window's */
+		a->taps = fnpu_buffer_get(&x->taps, (fnpu_depth(a->l) + 1) * sizeof(*a->taps));
 		a->zeros = fnpu_buffer_get(&x->zeros, a->l->in_c);
 		if (a->zeros)
 			memset(a->zeros, a->l->zp_in, a->l->in_c);

@@ -17,6 +17,11 @@ static inline bool fnpu_is_depthwise(const struct fluidnpu_hw_layer *l)
 	return l->groups == l->out_c && l->groups == l->in_c;
 }
 
+static inline uint64_t fnpu_round_up(uint64_t v, uint64_t to)
+{
+	return (v + to - 1) / to * to;
+}
+
 /**
  * struct fnpu_panels - how the packed weights lie in scratch.packed (weights.c)
  * @pairs: of depth; an odd depth has a zero behind it

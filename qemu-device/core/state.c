@@ -157,6 +157,8 @@ static bool layers_valid(const struct fluidnpu_hw_program *p, const struct fnpu_
 	for (unsigned int i = 0; i < w->num_layers; i++)
 		if (!fnpu_layer_valid(p, &w->layers[i]))
 			return false;
+	if (!fnpu_group_affordable(w->layers, w->num_layers))
+		return false;
 	/* nothing comes behind the last head */
 	return b->next_layer + w->num_layers < p->num_layers ||
 	       w->layers[w->num_layers - 1].op == FLUIDNPU_LAYER_EXIT;

@@ -19,11 +19,10 @@ static float fma_code(int q, float r, float c)
  * folded into one constant (add_fixed), b goes first (tools/models/ARITHMETIC.md).
  */
 void fnpu_vector_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
-		     int8_t *out)
+		     size_t n, int8_t *out)
 {
 	const float scale_a = fnpu_float(l->scale_in), scale_b = fnpu_float(l->scale_in2);
 	const float fixed = fnpu_float(l->add_fixed);
-	const size_t n = (size_t)l->out_h * l->out_w * l->out_c;
 	const int shift = l->flags & FLUIDNPU_LAYER_UNSIGNED ? 128 : 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -80,51 +79,47 @@ static void average_reals(const struct fluidnpu_hw_layer *l, const struct fnpu_w
 	}
 }
 
-void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out)
+void fnpu_vector_avgpool(const struct fluidnpu_hw_layer *l, const int8_t *in, size_t first,
+			 size_t n, int8_t *out)
 {
-	for (unsigned int oy = 0; oy < l->out_h; oy++) {
-		for (unsigned int ox = 0; ox < l->out_w; ox++, out += l->out_c) {
-			const struct fnpu_window w = fnpu_window_at(l, oy, ox);
+	for (size_t i = first; i < first + n; i++, out += l->out_c) {
+		const struct fnpu_window w = fnpu_window_at(l, i);
 
-			if (l->scale_in2)
-				average_reals(l, &w, in, out);
-			else
-				average_codes(l, &w, in, out);
-		}
+		if (l->scale_in2)
+			average_reals(l, &w, in, out);
+		else
+			average_codes(l, &w, in, out);
 	}
 }
 
-void fnpu_vector_maxpool(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out)
+void fnpu_vector_maxpool(const struct fluidnpu_hw_layer *l, const int8_t *in, size_t first,
+			 size_t n, int8_t *out)
 {
-	for (unsigned int oy = 0; oy < l->out_h; oy++) {
-		for (unsigned int ox = 0; ox < l->out_w; ox++) {
-			struct fnpu_window w = fnpu_window_at(l, oy, ox);
+	for (size_t i = first; i < first + n; i++) {
+		const struct fnpu_window w = fnpu_window_at(l, i);
 
-			for (unsigned int c = 0; c < l->out_c; c++) {
-				int8_t best = -128;
+		for (unsigned int c = 0; c < l->out_c; c++) {
+			int8_t best = -128;
 
-				for (unsigned int y = w.y0; y < w.y1; y++) {
-					for (unsigned int x = w.x0; x < w.x1; x++) {
-						int8_t v = in[((size_t)y * l->in_w + x) * l->in_c + c];
+			for (unsigned int y = w.y0; y < w.y1; y++) {
+				for (unsigned int x = w.x0; x < w.x1; x++) {
+					int8_t v = in[((size_t)y * l->in_w + x) * l->in_c + c];
 
-						best = v > best ? v : best;
-					}
+					best = v > best ? v : best;
 				}
-				best = best < l->clamp_min ? l->clamp_min : best;
-				*out++ = best > l->clamp_max ? l->clamp_max : best;
 			}
+			best = best < l->clamp_min ? l->clamp_min : best;
+			*out++ = best > l->clamp_max ? l->clamp_max : best;
 		}
 	}
 }
 
-/* One input of a concatenation: see FLUIDNPU_LAYER_CONCAT. */
+/* @n pixels of one input of a concatenation: see FLUIDNPU_LAYER_CONCAT. */
 void fnpu_vector_concat(const struct fluidnpu_hw_layer *l, const int8_t *table,
-			const int8_t *in, int8_t *out)
+			const int8_t *in, size_t n, int8_t *out)
 {
-	const size_t pixels = (size_t)l->in_h * l->in_w;
-
 	out += l->out_channel;
-	for (size_t i = 0; i < pixels; i++, out += l->out_c)
+	for (size_t i = 0; i < n; i++, out += l->out_c)
 		for (unsigned int c = 0; c < l->in_c; c++)
 			out[c] = table[*in++ + 128];
 }

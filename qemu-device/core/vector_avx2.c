@@ -42,7 +42,7 @@ static inline __m128 add_four(__m128i a, __m128i b, __m256d scale_a, __m256d sca
 }
 
 void fnpu_add_avx2(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
-		   int8_t *out)
+		   size_t n, int8_t *out)
 {
 	const int shift = l->flags & FLUIDNPU_LAYER_UNSIGNED ? 128 : 0;
 	const struct avx2_clamp clamp = avx2_clamp(-shift, l->clamp_min, l->clamp_max);
@@ -50,7 +50,6 @@ void fnpu_add_avx2(const struct fluidnpu_hw_layer *l, const int8_t *a, const int
 	const __m256d scale_a = _mm256_set1_pd((double)fnpu_float(l->scale_in));
 	const __m256d scale_b = _mm256_set1_pd((double)fnpu_float(l->scale_in2));
 	const __m256d fixed = _mm256_set1_pd((double)fnpu_float(l->add_fixed));
-	const size_t n = (size_t)l->out_h * l->out_w * l->out_c;
 
 	for (size_t i = 0; i < n; i += 8) {
 		__m256i va = _mm256_add_epi32(eight_codes(a + i), offset);
@@ -133,14 +132,13 @@ static void average_window(const struct fluidnpu_hw_layer *l, const struct fnpu_
 	}
 }
 
-void fnpu_avgpool_avx2(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out)
+void fnpu_avgpool_avx2(const struct fluidnpu_hw_layer *l, const int8_t *in, size_t first,
+		       size_t n, int8_t *out)
 {
-	for (unsigned int oy = 0; oy < l->out_h; oy++) {
-		for (unsigned int ox = 0; ox < l->out_w; ox++, out += l->out_c) {
-			const struct fnpu_window w = fnpu_window_at(l, oy, ox);
+	for (size_t i = first; i < first + n; i++, out += l->out_c) {
+		const struct fnpu_window w = fnpu_window_at(l, i);
 
-			average_window(l, &w, in, out);
-		}
+		average_window(l, &w, in, out);
 	}
 }
 
@@ -165,15 +163,14 @@ static void maximum(const struct fluidnpu_hw_layer *l, const struct fnpu_window 
 		store_codes(out + 8, _mm_srli_si128(best, 8), n - 8);
 }
 
-void fnpu_maxpool_avx2(const struct fluidnpu_hw_layer *l, const int8_t *in, int8_t *out)
+void fnpu_maxpool_avx2(const struct fluidnpu_hw_layer *l, const int8_t *in, size_t first,
+		       size_t n, int8_t *out)
 {
-	for (unsigned int oy = 0; oy < l->out_h; oy++) {
-		for (unsigned int ox = 0; ox < l->out_w; ox++, out += l->out_c) {
-			const struct fnpu_window w = fnpu_window_at(l, oy, ox);
+	for (size_t i = first; i < first + n; i++, out += l->out_c) {
+		const struct fnpu_window w = fnpu_window_at(l, i);
 
-			for (unsigned int c = 0; c < l->out_c; c += 16)
-				maximum(l, &w, in + c, l->out_c - c, out + c);
-		}
+		for (unsigned int c = 0; c < l->out_c; c += 16)
+			maximum(l, &w, in + c, l->out_c - c, out + c);
 	}
 }
 #endif

@@ -16,11 +16,6 @@
 #include "kernels.h"
 #include "pe_array.h"
 
-static unsigned int round_up(unsigned int v, unsigned int to)
-{
-	return (v + to - 1) / to * to;
-}
-
 struct fnpu_panels fnpu_panels(const struct fluidnpu_hw_layer *l)
 {
 	const bool depthwise = fnpu_is_depthwise(l);
@@ -28,7 +23,7 @@ struct fnpu_panels fnpu_panels(const struct fluidnpu_hw_layer *l)
 		.pairs = (fnpu_depth(l) + 1) / 2,
 		.channels = depthwise ? l->out_c : l->out_c / l->groups,
 	};
-	const unsigned int padded = round_up(p.channels, FNPU_PANEL_COLS);
+	const unsigned int padded = fnpu_round_up(p.channels, FNPU_PANEL_COLS);
 
 	p.cols = depthwise ? padded : FNPU_PANEL_COLS;
 	p.panel = (size_t)p.pairs * 2 * p.cols;

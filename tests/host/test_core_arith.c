@@ -205,7 +205,7 @@ static void check_add_exhaustively(float ra, float rb, float fixed, int lo, int 
 		a[i] = (int8_t)(i >> 8);
 		b[i] = (int8_t)i;
 	}
-	fnpu_vector_add(&l, a, b, out);
+	fnpu_vector_add(&l, a, b, 65536, out);
 	ref_add(&l, a, b, want);
 	for (int i = 0; i < 65536; i++)
 		if (out[i] != want[i])
@@ -253,7 +253,7 @@ static void test_add_of_nonsense_constants_stays_within_the_clamp(void **state)
 		l.scale_in = bits(wild[i % 7]);
 		l.scale_in2 = bits(wild[i / 7 % 7]);
 		l.add_fixed = bits(wild[i / 49]);
-		fnpu_vector_add(&l, a, b, out);
+		fnpu_vector_add(&l, a, b, 3, out);
 		for (int j = 0; j < 3; j++)
 			assert_in_range(out[j] + 9, 0, 20);
 	}
@@ -301,10 +301,10 @@ static void check_pools(unsigned int op, unsigned int flags)
 		assert_true(fnpu_layer_valid(&roomy, &l));
 		tb_codes(&rng, in, in_n, round % 5 == 0);
 		if (op == FLUIDNPU_LAYER_AVGPOOL) {
-			fnpu_vector_avgpool(&l, in, out);
+			fnpu_vector_avgpool(&l, in, 0, (size_t)l.out_h * l.out_w, out);
 			ref_avgpool(&l, in, want);
 		} else {
-			fnpu_vector_maxpool(&l, in, out);
+			fnpu_vector_maxpool(&l, in, 0, (size_t)l.out_h * l.out_w, out);
 			ref_maxpool(&l, in, want);
 		}
 		assert_memory_equal(out, want, out_n);
@@ -361,7 +361,7 @@ static void test_global_average_pool_of_the_largest_window(void **state)
 		in[i] = 127;
 		in[i + 1] = i % 3 ? 127 : -128;
 	}
-	fnpu_vector_avgpool(&l, in, out);
+	fnpu_vector_avgpool(&l, in, 0, 1, out);
 	assert_int_equal(out[0], (int)lrint(255 * 0.013 / 0.017 - 128));
 	assert_int_equal(out[1], (int)lrint(255 * 2.0 / 3.0 * 0.013 / 0.017 - 128));
 }

@@ -472,6 +472,26 @@ static void test_immense_layers_are_refused(void **state)
 	assert_false(fnpu_layer_valid(&roomy, &l));
 }
 
+/* Two layers that the device runs one after the other, but not fused. */
+static void test_immense_groups_are_refused(void **state)
+{
+	struct bench *b = *state;
+	struct fluidnpu_hw_layer *l = b->p.layers;
+
+	b->p.header.state_bytes = 1 << 20; /* none of them computes: the state is not all there */
+	l[0].op = FLUIDNPU_LAYER_MAXPOOL; /* 275 million elements of windows */
+	l[0].in_off = l[0].out_off = 0;
+	l[0].in_h = l[0].in_w = 319;
+	l[0].out_h = l[0].out_w = 65;
+	l[0].in_c = l[0].out_c = 1;
+	l[0].kernel_h = l[0].kernel_w = 255;
+	l[0].pad_t = l[0].pad_l = l[0].pad_b = l[0].pad_r = 0;
+	l[1] = l[0];
+	expect(b, FLUIDNPU_ERR_MMU_FAULT, "an immense layer");
+	l[1].flags = FLUIDNPU_LAYER_FUSED;
+	expect(b, FLUIDNPU_ERR_LAYER, "an immense group");
+}
+
 static void test_policies_out_of_range(void **state)
 {
 	struct bench *b = *state;
@@ -1294,6 +1314,7 @@ int main(void)
 		BENCH_TEST(test_exit_indices_grow_with_depth),
 		BENCH_TEST(test_group_longer_than_the_device_fuses),
 		BENCH_TEST(test_immense_layers_are_refused),
+		BENCH_TEST(test_immense_groups_are_refused),
 		BENCH_TEST(test_policies_out_of_range),
 		BENCH_TEST(test_error_names_the_layer),
 		BENCH_TEST(test_program_that_changes_while_it_runs),

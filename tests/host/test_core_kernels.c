@@ -230,15 +230,16 @@ static void test_add(void **state)
 			.clamp_min = tb_range(&rng, -128, 0),
 			.clamp_max = tb_range(&rng, 0, 127),
 		};
-		const size_t n = (size_t)l.out_h * l.out_w * l.out_c;
+		const size_t n = (size_t)l.out_h * l.out_w * l.out_c, cut = n / 3;
 		int8_t *a = get(n, 1, true), *b = get(n, 1, true);
 		int8_t *want = get(n, 1, false), *out = get(n, 1, false);
 
 		tb_codes(&rng, a, n, round % 7 == 0);
 		tb_codes(&rng, b, n, round % 7 == 0);
-		plain->add(&l, a, b, want);
+		plain->add(&l, a, b, n, want);
 		FOR_KERNELS(k) {
-			(*k)->add(&l, a, b, out);
+			(*k)->add(&l, a, b, cut, out);
+			(*k)->add(&l, a + cut, b + cut, n - cut, out + cut);
 			assert_memory_equal(out, want, n);
 		}
 		free(a);
@@ -284,19 +285,22 @@ static void test_pools(void **state)
 	for (int round = 0; round < 1500; round++) {
 		const struct fluidnpu_hw_layer l = random_pool(&rng, round % 5 == 0);
 		const size_t in_n = (size_t)l.in_h * l.in_w * l.in_c;
-		const size_t out_n = (size_t)l.out_h * l.out_w * l.out_c;
+		const size_t positions = (size_t)l.out_h * l.out_w, out_n = positions * l.out_c;
+		const size_t cut = positions / 3;
 		int8_t *in = get(in_n, 1, true);
 		int8_t *want = get(out_n, 1, false), *out = get(out_n, 1, false);
 
 		tb_codes(&rng, in, in_n, round % 7 == 0);
-		plain->avgpool(&l, in, want);
+		plain->avgpool(&l, in, 0, positions, want);
 		FOR_KERNELS(k) {
-			(*k)->avgpool(&l, in, out);
+			(*k)->avgpool(&l, in, 0, cut, out);
+			(*k)->avgpool(&l, in, cut, positions - cut, out + cut * l.out_c);
 			assert_memory_equal(out, want, out_n);
 		}
-		plain->maxpool(&l, in, want);
+		plain->maxpool(&l, in, 0, positions, want);
 		FOR_KERNELS(k) {
-			(*k)->maxpool(&l, in, out);
+			(*k)->maxpool(&l, in, 0, cut, out);
+			(*k)->maxpool(&l, in, cut, positions - cut, out + cut * l.out_c);
 			assert_memory_equal(out, want, out_n);
 		}
 		free(in);

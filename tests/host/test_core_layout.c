@@ -236,6 +236,236 @@ static void test_a_cancelled_group_ends_within_a_slice_of_a_tile(void **state)
 	tb_free(tb);
 }
 
+/* --- vector layers ----------------------------------------------------------------- */
+
+/** struct vector_bench - a layer of the vector unit for one sample, and what a naive one gives */
+struct vector_bench {
+	struct tb *tb;
+	struct fnpu_work work;
+	int8_t *out, *want;
+	size_t out_bytes;
+};
+
+/* Each of some hundred thousand elements: several slices. */
+static struct fluidnpu_hw_layer some_vector_layer(unsigned int op)
+{
+	struct fluidnpu_hw_layer l = {
+		.op = op,
+		.in_h = 61, .in_w = 67, .in_c = 50, .out_h = 61, .out_w = 67, .out_c = 50,
+		.kernel_h = 1, .kernel_w = 1, .stride_h = 1, .stride_w = 1,
+		.clamp_min = -128, .clamp_max = 127,
+		.scale_in = fnpu_float_bits(0.3f),
+	};
+
+	switch (op) {
+	case FLUIDNPU_LAYER_ADD:
+		l.scale_in2 = fnpu_float_bits(0.4f);
+		l.add_fixed = fnpu_float_bits(0.7f);
+		break;
+	case FLUIDNPU_LAYER_CONCAT:
+		l.in_c = 41;
+		l.out_channel = 7;
+		break;
+	default:
+		l.kernel_h = l.kernel_w = 3;
+		l.out_h -= 2;
+		l.out_w -= 2;
+	}
+	return l;
+}
+
+static void naive_concat(const struct fluidnpu_hw_layer *l, const int8_t *table, const int8_t *in,
+			 int8_t *out)
+{
+	for (unsigned int y = 0; y < l->in_h; y++)
+		for (unsigned int x = 0; x < l->in_w; x++)
+			for (unsigned int c = 0; c < l->in_c; c++)
+				out[(y * l->in_w + x) * l->out_c + l->out_channel + c] =
+					table[*in++ + 128];
+}
+
+static void naive_vector_layer(const struct fluidnpu_hw_layer *l, const int8_t *table,
+			       const int8_t *in, const int8_t *in2, int8_t *out)
+{
+	switch (l->op) {
+	case FLUIDNPU_LAYER_ADD:
+		ref_add(l, in, in2, out);
+		break;
+	case FLUIDNPU_LAYER_AVGPOOL:
+		ref_avgpool(l, in, out);
+		break;
+	case FLUIDNPU_LAYER_MAXPOOL:
+		ref_maxpool(l, in, out);
+		break;
+	case FLUIDNPU_LAYER_CONCAT:
+		naive_concat(l, table, in, out);
+		break;
+	}
+}
+
+static void vector_bench_init(struct vector_bench *b, unsigned int op)
+{
+	struct fluidnpu_hw_layer l = some_vector_layer(op);
+	const size_t in_bytes = (size_t)l.in_h * l.in_w * l.in_c;
+	struct tb *tb = bench_of(&engines[0]);
+	struct tb_rng rng = { 6 };
+	uint64_t in, state, program;
+	int8_t *table, *in2;
+
+	*b = (struct vector_bench){ .tb = tb, .out_bytes = (size_t)l.out_h * l.out_w * l.out_c };
+	program = tb_alloc(tb, FLUIDNPU_TABLE_BYTES, FLUIDNPU_PAGE_BYTES);
+	in = tb_alloc(tb, in_bytes, 1);
+	state = tb_alloc(tb, in_bytes + b->out_bytes, 1);
+	l.in_off = FLUIDNPU_TENSOR_INPUT;
+	l.out_off = in_bytes;
+	table = tb_ptr(tb, program, FLUIDNPU_TABLE_BYTES);
+	in2 = tb_ptr(tb, state, in_bytes);
+	b->out = tb_ptr(tb, state + in_bytes, b->out_bytes);
+	tb_codes(&rng, table, FLUIDNPU_TABLE_BYTES, false);
+	tb_codes(&rng, tb_ptr(tb, in, in_bytes), in_bytes, false);
+	tb_codes(&rng, in2, in_bytes, false);
+	b->want = calloc(b->out_bytes, 1);
+	assert_non_null(b->want);
+	naive_vector_layer(&l, table, tb_ptr(tb, in, in_bytes), in2, b->want);
+	b->work = (struct fnpu_work){
+		.as_id = TB_AS,
+		.program_iova = program + TB_IOVA_OFFSET,
+		.layers = { l },
+		.num_layers = 1,
+		.samples[0] = {
+			.input_iova = in + TB_IOVA_OFFSET,
+			.state_iova = state + TB_IOVA_OFFSET,
+		},
+		.num_samples = 1,
+	};
+}
+
+static void vector_bench_free(struct vector_bench *b)
+{
+	free(b->want);
+	tb_free(b->tb);
+}
+
+static const unsigned int vector_ops[] = {
+	FLUIDNPU_LAYER_ADD, FLUIDNPU_LAYER_AVGPOOL, FLUIDNPU_LAYER_MAXPOOL, FLUIDNPU_LAYER_CONCAT,
+};
+
+static void test_slices_of_vector_layers_give_the_numbers_of_the_whole(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(vector_ops) / sizeof(vector_ops[0]); i++) {
+		struct vector_bench b;
+
+		vector_bench_init(&b, vector_ops[i]);
+		for (const struct fnpu_kernels *const *k = fnpu_kernels_all(); *k; k++) {
+			b.tb->dev->kernels = *k;
+			memset(b.out, 0, b.out_bytes);
+			fnpu_work_run(b.tb->dev, &b.work);
+			assert_int_equal(b.work.fault.status, FLUIDNPU_OK);
+			assert_memory_equal(b.out, b.want, b.out_bytes);
+		}
+		vector_bench_free(&b);
+	}
+}
+
+static unsigned int slices;
+
+static void cancelling_add(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
+			   size_t n, int8_t *out)
+{
+	slices++;
+	__atomic_store_n(&to_cancel->cancel, true, __ATOMIC_RELAXED);
+	fnpu_vector_add(l, a, b, n, out);
+}
+
+static void cancelling_pool(const struct fluidnpu_hw_layer *l, const int8_t *in, size_t first,
+			    size_t n, int8_t *out)
+{
+	slices++;
+	__atomic_store_n(&to_cancel->cancel, true, __ATOMIC_RELAXED);
+	fnpu_vector_maxpool(l, in, first, n, out);
+}
+
+static void test_a_cancelled_vector_layer_ends_within_a_slice(void **state)
+{
+	struct fnpu_kernels kernels = fnpu_kernels_plain;
+
+	(void)state;
+	kernels.add = cancelling_add;
+	kernels.avgpool = kernels.maxpool = cancelling_pool;
+	for (unsigned int i = 0; i < 3; i++) { /* no kernel does a CONCAT */
+		struct vector_bench b;
+
+		vector_bench_init(&b, vector_ops[i]);
+		b.tb->dev->kernels = &kernels;
+		to_cancel = &b.work;
+		slices = 0;
+		fnpu_work_run(b.tb->dev, &b.work);
+		assert_int_equal(slices, 1);
+		memset(b.want, 0, b.out_bytes);
+		assert_memory_equal(b.out, b.want, b.out_bytes); /* nothing is written */
+		vector_bench_free(&b);
+	}
+}
+
+static const struct fnpu_host_ops *host_ops;
+
+static bool cancelling_read(void *host, uint64_t addr, void *buf, size_t bytes)
+{
+	__atomic_store_n(&to_cancel->cancel, true, __ATOMIC_RELAXED);
+	return host_ops->dma_read(host, addr, buf, bytes);
+}
+
+static void test_a_vector_layer_cancelled_while_it_reads_computes_nothing(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(vector_ops) / sizeof(vector_ops[0]); i++) {
+		struct fnpu_host_ops ops;
+		struct vector_bench b;
+
+		vector_bench_init(&b, vector_ops[i]);
+		host_ops = b.tb->dev->ops;
+		ops = *host_ops;
+		ops.dma_read = cancelling_read;
+		b.tb->dev->ops = &ops;
+		to_cancel = &b.work;
+		fnpu_work_run(b.tb->dev, &b.work);
+		memset(b.want, 0, b.out_bytes);
+		assert_memory_equal(b.out, b.want, b.out_bytes);
+		b.tb->dev->ops = host_ops;
+		vector_bench_free(&b);
+	}
+}
+
+/* Whoever wants to see what a group wrote waits for all of it. */
+static void test_the_work_of_a_group_is_bounded(void **state)
+{
+	const struct fluidnpu_hw_program roomy = {
+		.total_bytes = UINT32_MAX,
+		.state_bytes = UINT32_MAX,
+		.input_bytes = UINT32_MAX,
+	};
+	struct fluidnpu_hw_layer layers[3] = { some_tiles() };
+
+	(void)state;
+	/* each slightly more than half of the bound */
+	layers[1] = layers[2] = (struct fluidnpu_hw_layer){
+		.op = FLUIDNPU_LAYER_MAXPOOL,
+		.in_h = 319, .in_w = 319, .in_c = 1, .out_h = 65, .out_w = 65, .out_c = 1,
+		.kernel_h = 255, .kernel_w = 255, .stride_h = 1, .stride_w = 1,
+	};
+	assert_true(65ull * 65 * 255 * 255 * 2 > FNPU_MAX_VECTOR_WORK);
+	assert_true(fnpu_layer_valid(&roomy, &layers[1]));
+	assert_true(fnpu_group_affordable(layers, 2));
+	assert_false(fnpu_group_affordable(layers, 3));
+	layers[2].op = FLUIDNPU_LAYER_ADD; /* 4,225 elements */
+	assert_true(fnpu_group_affordable(layers, 3));
+	layers[1].in_c = layers[1].out_c = 2;
+	assert_false(fnpu_layer_valid(&roomy, &layers[1]));
+}
+
+/* --- memory ------------------------------------------------------------------------ */
+
 /* Its shadow needs all of the address space. */
 #ifdef __SANITIZE_ADDRESS__
 static const bool address_sanitizer = true;
@@ -286,6 +516,25 @@ static void test_a_group_without_memory_fails_and_the_next_one_runs(void **state
 	tb_free(tb);
 }
 
+static void test_reset_gives_the_memory_back(void **state)
+{
+	static const struct fluidnpu_hw_policy alone = { 1, 1, 1, 1 };
+	static const struct fnpu_scratch none;
+	const struct fluidnpu_hw_layer l = some_tiles();
+	struct tb *tb = bench_of(&engines[0]);
+	struct tb_rng rng = { 7 };
+	struct conv_bench b;
+
+	(void)state;
+	conv_bench_init(&b, tb, &l, &rng, false, false);
+	assert_int_equal(conv_bench_run(&b, &fnpu_kernels_plain, &alone, 1), FLUIDNPU_OK);
+	assert_non_null(tb->dev->scratch.packed.data);
+	fnpu_dev_reset(tb->dev);
+	assert_memory_equal(&tb->dev->scratch, &none, sizeof(none));
+	conv_bench_free(&b);
+	tb_free(tb);
+}
+
 /* A tile's rows are gathered in host memory, each as deep as the layer. */
 static void test_depth_is_bounded(void **state)
 {
@@ -312,7 +561,12 @@ int main(void)
 		cmocka_unit_test(test_split_batches_give_the_numbers_of_one_sample),
 		cmocka_unit_test(test_large_layers_fill_many_tiles),
 		cmocka_unit_test(test_a_cancelled_group_ends_within_a_slice_of_a_tile),
+		cmocka_unit_test(test_slices_of_vector_layers_give_the_numbers_of_the_whole),
+		cmocka_unit_test(test_a_cancelled_vector_layer_ends_within_a_slice),
+		cmocka_unit_test(test_a_vector_layer_cancelled_while_it_reads_computes_nothing),
+		cmocka_unit_test(test_the_work_of_a_group_is_bounded),
 		cmocka_unit_test(test_a_group_without_memory_fails_and_the_next_one_runs),
+		cmocka_unit_test(test_reset_gives_the_memory_back),
 		cmocka_unit_test(test_depth_is_bounded),
 	};
 

@@ -255,6 +255,19 @@ static void errors_in_size(void **state)
 	om_conv(m, "wide", "in", 1, 16384, 5, 1, 0, 0);
 	om_head(m, "out", "wide", 1, 3);
 	fx_expect_error(f, "node 'wide.f.node': larger than the device runs: up to 262144 products");
+
+	/* two pools that the device would run, but not in one group */
+	om_init(m, &f->arena, 1, 180, 180);
+	om_quantize(m, "in", "x", 0.1f, 0);
+	om_conv(m, "conv", "in", 9, 1, 1, 1, 0, 0);
+	om_attr_ints(m, om_node(m, "MaxPool", "conv", "first.f"), "kernel_shape", 2,
+		     (const int64_t[]){ 64, 64 });
+	om_quantize(m, "first", "first.f", 0.1f, 0);
+	om_attr_ints(m, om_node(m, "MaxPool", "first", "second.f"), "kernel_shape", 2,
+		     (const int64_t[]){ 64, 64 });
+	om_quantize(m, "second", "second.f", 0.1f, 0);
+	om_head(m, "out", "second", 9, 3);
+	fx_expect_error(f, "fused: more than the device runs at once: up to 8589934592 multiplications and 536870912 elements");
 }
 
 static void errors_in_reshapes(void **state)

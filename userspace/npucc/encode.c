@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "exec.h"
+#include "fnpu_cost.h"
 #include "program.h"
 
 #define MAX_PROGRAM_BYTES	(1u << 30)
@@ -162,7 +163,7 @@ static void write_weights(const struct npucc_network *net, uint8_t *image,
 	}
 }
 
-/* Asked of the device's own check, so that the two never differ. */
+/* Asked of the device's own checks, so that the two never differ. */
 static bool check_layers(const struct npucc_network *net, const struct fluidnpu_hw_program *h,
 			 const struct fluidnpu_hw_layer *layers, struct npucc_error *error)
 {
@@ -170,10 +171,25 @@ static bool check_layers(const struct npucc_network *net, const struct fluidnpu_
 
 	for (i = 0; i < net->num_layers; i++)
 		if (!fnpu_layer_valid(h, &layers[i]))
-			return npucc_fail(error, "node '%s': larger than the device runs: up to %u products per output, %u bytes of weights, %u bytes of padded input and %llu multiplications or window elements",
+			return npucc_fail(error, "node '%s': larger than the device runs: up to %u products per output, %u bytes of weights, %u bytes of padded input, %llu multiplications and %llu elements of the vector unit",
 					  net->layers[i]->name, FNPU_MAX_DEPTH,
 					  FLUIDNPU_MAX_WEIGHT_BYTES, FLUIDNPU_MAX_TENSOR_BYTES,
-					  FNPU_MAX_LAYER_WORK);
+					  FNPU_MAX_LAYER_WORK, FNPU_MAX_VECTOR_WORK);
+	return true;
+}
+
+static bool check_groups(const struct npucc_network *net, const struct fluidnpu_hw_layer *layers,
+			 struct npucc_error *error)
+{
+	unsigned int i, count;
+
+	for (i = 0; i < net->num_layers; i += count) {
+		count = fnpu_group_size(&layers[i], net->num_layers - i);
+		if (!fnpu_group_affordable(&layers[i], count))
+			return npucc_fail(error, "nodes '%s' to '%s', fused: more than the device runs at once: up to %llu multiplications and %llu elements of the vector unit",
+					  net->layers[i]->name, net->layers[i + count - 1]->name,
+					  FNPU_MAX_LAYER_WORK, FNPU_MAX_VECTOR_WORK);
+	}
 	return true;
 }
 
@@ -205,7 +221,7 @@ bool npucc_encode(struct npucc_arena *arena, struct npucc_program *program,
 		return npucc_fail(error, "the program has %" PRIu64 " bytes, at most %u are possible",
 				  layout.end, MAX_PROGRAM_BYTES);
 	h.total_bytes = (uint32_t)layout.end;
-	if (!check_layers(net, &h, layers, error))
+	if (!check_layers(net, &h, layers, error) || !check_groups(net, layers, error))
 		return false;
 
 	program->image_bytes = h.total_bytes;
