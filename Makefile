@@ -171,7 +171,7 @@ module: kernel ## the kernel module, fluidnpu.ko
 $(OUT)/obj/%_avx2.o: %_avx2.c
 	$(call msg,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -mavx2 -c $< -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) -mavx2 -mfma -c $< -o $@
 
 $(OUT)/obj/%_avx512vnni.o: %_avx512vnni.c
 	$(call msg,CC,$<)

@@ -55,7 +55,7 @@ const struct fnpu_kernels *const *fnpu_kernels_all(void)
 #ifdef __x86_64__
 	if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512bw"))
 		first = 1;
-	if (!__builtin_cpu_supports("avx2"))
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
 		first = 2;
 #endif
 	return all + first;

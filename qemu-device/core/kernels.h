@@ -10,7 +10,7 @@
  * associative, no kernel has to keep an order.
  *
  *	gemm.c, depthwise.c, vector.c				plain C
- *	gemm_avx2.c, depthwise_avx2.c, vector_avx2.c		AVX2
+ *	gemm_avx2.c, depthwise_avx2.c, vector_avx2.c		AVX2, FMA
  *	gemm_avx512vnni.c					AVX-512 VNNI
  */
 #ifndef FNPU_KERNELS_H

@@ -8,10 +8,23 @@
 
 #include "fnpu_internal.h"
 
-/* fma() of a code: the product is exact in binary64, so one rounding is left. */
+/*
+ * fmaf() of a code. The product is exact in binary64, but the sum may round, and rounding
+ * once more to binary32 could then take a tie that is none. So it is rounded to odd: what
+ * is not exact gets an odd last bit, which no tie has (Boldo and Melquiond).
+ */
 static float fma_code(int q, float r, float c)
 {
-	return (float)((double)q * (double)r + (double)c);
+	const double product = (double)q * (double)r;
+	union { double d; uint64_t u; } sum = { product + (double)c };
+	const double part = sum.d - product;
+	/* what the sum lacks, exactly (Knuth's TwoSum); a NaN where it is not finite */
+	const double error = (product - (sum.d - part)) + ((double)c - part);
+
+	/* one step towards the error: the bits grow with the magnitude */
+	if ((error > 0.0 || error < 0.0) && !(sum.u & 1))
+		sum.u += (error > 0.0) == (sum.d > 0.0) ? 1 : -1;
+	return (float)sum.d;
 }
 
 /*

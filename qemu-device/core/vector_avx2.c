@@ -29,37 +29,23 @@ static inline void store_codes(int8_t *to, __m128i codes, size_t n)
 
 /* --- add --------------------------------------------------------------------------- */
 
-/* fma_code() for four: rounded to binary32 */
-static inline __m128 fma_codes(__m128i codes, __m256d scale, __m256d sum)
-{
-	return _mm256_cvtpd_ps(_mm256_add_pd(_mm256_mul_pd(_mm256_cvtepi32_pd(codes), scale), sum));
-}
-
-static inline __m128 add_four(__m128i a, __m128i b, __m256d scale_a, __m256d scale_b,
-			      __m256d fixed)
-{
-	return fma_codes(a, scale_a, _mm256_cvtps_pd(fma_codes(b, scale_b, fixed)));
-}
-
 void fnpu_add_avx2(const struct fluidnpu_hw_layer *l, const int8_t *a, const int8_t *b,
 		   size_t n, int8_t *out)
 {
 	const int shift = l->flags & FLUIDNPU_LAYER_UNSIGNED ? 128 : 0;
 	const struct avx2_clamp clamp = avx2_clamp(-shift, l->clamp_min, l->clamp_max);
 	const __m256i offset = _mm256_set1_epi32(shift);
-	const __m256d scale_a = _mm256_set1_pd((double)fnpu_float(l->scale_in));
-	const __m256d scale_b = _mm256_set1_pd((double)fnpu_float(l->scale_in2));
-	const __m256d fixed = _mm256_set1_pd((double)fnpu_float(l->add_fixed));
+	const __m256 scale_a = _mm256_set1_ps(fnpu_float(l->scale_in));
+	const __m256 scale_b = _mm256_set1_ps(fnpu_float(l->scale_in2));
+	const __m256 fixed = _mm256_set1_ps(fnpu_float(l->add_fixed));
 
 	for (size_t i = 0; i < n; i += 8) {
 		__m256i va = _mm256_add_epi32(eight_codes(a + i), offset);
 		__m256i vb = _mm256_add_epi32(eight_codes(b + i), offset);
-		__m128 lo = add_four(_mm256_castsi256_si128(va), _mm256_castsi256_si128(vb),
-				     scale_a, scale_b, fixed);
-		__m128 hi = add_four(_mm256_extracti128_si256(va, 1),
-				     _mm256_extracti128_si256(vb, 1), scale_a, scale_b, fixed);
+		__m256 v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(vb), scale_b, fixed);
 
-		store_codes(out + i, avx2_requantize(_mm256_set_m128(hi, lo), &clamp), n - i);
+		v = _mm256_fmadd_ps(_mm256_cvtepi32_ps(va), scale_a, v);
+		store_codes(out + i, avx2_requantize(v, &clamp), n - i);
 	}
 }
 

@@ -249,6 +249,55 @@ static void test_add(void **state)
 	}
 }
 
+/*
+ * fmaf(@b, @scale, @fixed), less what libm says it is: nothing is left. Returns whether
+ * binary64 and a second rounding to binary32 would have given another number.
+ */
+static bool check_fma(int8_t b, float scale, float fixed)
+{
+	const float want = fmaf(b, scale, fixed);
+	const volatile double sum = (double)b * (double)scale + (double)fixed;
+	const struct fluidnpu_hw_layer l = {
+		.scale_in = fnpu_float_bits(-want),
+		.scale_in2 = fnpu_float_bits(scale),
+		.add_fixed = fnpu_float_bits(fixed),
+		.clamp_min = -128,
+		.clamp_max = 127,
+	};
+	const int8_t one[1 + FNPU_OVERRUN] = { 1 }, codes[1 + FNPU_OVERRUN] = { b };
+
+	for (const struct fnpu_kernels *const *k = fnpu_kernels_all(); *k; k++) {
+		int8_t out;
+
+		(*k)->add(&l, one, codes, 1, &out);
+		if (out)
+			fail_msg("%s: %d * %a + %a is not %a", (*k)->name, b, scale, fixed, want);
+	}
+	return (float)sum != want;
+}
+
+/* Products of 25 bits are ties between two binary32, but for a constant far below them. */
+static void test_add_rounds_once(void **state)
+{
+	struct tb_rng rng = { 8 };
+	unsigned int told_apart = 0;
+
+	(void)state;
+	assert_true(check_fma(97, ldexpf(172961, 24), ldexpf(1, -80))); /* 97 * 172961 = 2^24 + 1 */
+	assert_true(check_fma(-97, ldexpf(172961, 24), ldexpf(-1, -149)));
+	for (int round = 0; round < 300000; round++) {
+		const int b = tb_range(&rng, -64, 63) * 2 + 1, e = tb_range(&rng, 7, 90);
+		const int bits = tb_range(&rng, 17, 24), sign = tb_range(&rng, 0, 1) ? 1 : -1;
+		const float scale = (float)(tb_random(&rng) >> (32 - bits) | 1);
+		const float fixed = (float)(sign * tb_range(&rng, 1, 0xffffff));
+
+		told_apart += check_fma(b, ldexpf(scale, e),
+					ldexpf(fixed, tb_range(&rng, -149, 100)));
+	}
+	print_message("%u sums where two roundings would have differed\n", told_apart);
+	assert_true(told_apart > 1000);
+}
+
 static struct fluidnpu_hw_layer random_pool(struct tb_rng *rng, bool wild)
 {
 	struct fluidnpu_hw_layer l = { 0 };
@@ -345,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_depthwise),
 		cmocka_unit_test(test_requantize),
 		cmocka_unit_test(test_add),
+		cmocka_unit_test(test_add_rounds_once),
 		cmocka_unit_test(test_pools),
 		cmocka_unit_test(test_convolutions),
 	};
