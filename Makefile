@@ -83,6 +83,7 @@ vm: ## an interactive shell in the VM, with the device, the tools and the work t
 NAME ?= core
 TIME ?= 600
 fuzz: ## fuzz the part NAME (core, file, onnx) for TIME seconds
+	$(if $(filter $(fuzzers),$(NAME)),,$(error no fuzzer '$(NAME)': NAME is one of $(fuzzers)))
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build
 	@tests/fuzz/run $(NAME) $(TIME)
@@ -97,6 +98,7 @@ bench-npu: ## time the networks: conventional NPU, fluid batching, fluid batchin
 bench-core: ## speed of the functional engine on this host, beside ONNX Runtime's
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) $(OUT)/bin/bench-core $(OUT)/networks/resnet50.fnpu
+	@. tests/ort/install.sh && install_ort
 	@node tools/bench-core.mjs $(OUT)/bin/bench-core $(OUT)/networks/resnet50.onnx \
 		$(OUT)/networks/resnet50.fnpu
 
@@ -153,7 +155,7 @@ fuzz-programs: $(fuzzers:%=$(OUT)/tests/fuzz/fuzz_%) $(OUT)/tests/fuzz/seeds
 	@:
 
 .PHONY: networks
-networks: $(networks) $(OUT)/bin/bench-npu ## the large networks and what measures them
+networks: $(networks) $(OUT)/bin/bench-npu $(OUT)/bin/bench-core ## the large networks and what measures them
 	@:
 
 qemu: ## QEMU with the device
