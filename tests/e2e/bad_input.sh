@@ -99,6 +99,10 @@ refuses "not a PNG" 1 "text.png" "${emu[@]}" "$w/text.png"
 refuses "missing input" 1 "nowhere.gz" "${emu[@]}" "$w/nowhere.gz"
 refuses "labels of another data set" 1 "60000|60,000" "$npurun" --backend emu --model "$model" \
 	--labels "$train_labels" "$images"
+refuses "a trace with a word without end" 1 "/dev/zero: sample 0 .* no exit" "${emu[@]}" \
+	--device functional=off --trace /dev/zero
+refuses "a trace without end" 1 "/dev/stdin: .* shorter than 64 MiB" bash -c 'yes 0 | "$@"' -- \
+	"${emu[@]}" --device functional=off --trace /dev/stdin
 refuses "no input" 2 "npurun" "${emu[@]}"
 refuses "an unknown option" 2 "frobnicate" "${emu[@]}" --frobnicate "$images"
 

@@ -11,17 +11,30 @@
 
 #define WORD_BYTES	16	/* longer than any exit index */
 
-/* The next word of @file, cut to its room; its length, or 0 at the end. */
-static size_t read_word(FILE *file, char *word)
+/* What is read may have no end (a device, a pipe): @left bounds it. */
+struct reader {
+	FILE *file;
+	size_t left;	/* bytes */
+};
+
+static int next_char(struct reader *reader)
+{
+	if (!reader->left)
+		return EOF;
+	reader->left--;
+	return getc(reader->file);
+}
+
+/* The next word, cut to WORD_BYTES; its length, or 0 at the end. */
+static size_t read_word(struct reader *reader, char word[WORD_BYTES + 1])
 {
 	size_t len = 0;
 	int c;
 
-	while ((c = getc(file)) != EOF && isspace(c))
+	while ((c = next_char(reader)) != EOF && isspace(c))
 		;
-	for (; c != EOF && !isspace(c); c = getc(file))
-		if (len < WORD_BYTES - 1)
-			word[len++] = (char)c;
+	for (; c != EOF && !isspace(c) && len < WORD_BYTES; c = next_char(reader))
+		word[len++] = (char)c;
 	word[len] = '\0';
 	return len;
 }
@@ -41,10 +54,15 @@ static bool parse_exit(const char *word, uint32_t num_exits, uint8_t *exit)
 static int read_exits(FILE *file, const char *path, uint32_t num_exits, uint8_t **exits,
 		      uint64_t *count, struct fnpu_error *error)
 {
-	char word[WORD_BYTES];
-	size_t room = 0;
+	struct reader reader = { .file = file, .left = TRACE_MAX_BYTES };
+	char word[WORD_BYTES + 1];
+	size_t room = 0, len;
 
-	while (read_word(file, word)) {
+	while ((len = read_word(&reader, word))) {
+		if (len == WORD_BYTES)
+			return fnpu_fail(error, -EINVAL,
+					 "%s: sample %llu has a word of %d bytes or more: that is no exit",
+					 path, (unsigned long long)*count, WORD_BYTES);
 		if (*count == room) {
 			uint8_t *more = realloc(*exits, room = 2 * room + 1024);
 
@@ -60,6 +78,9 @@ static int read_exits(FILE *file, const char *path, uint32_t num_exits, uint8_t 
 	}
 	if (ferror(file))
 		return fnpu_fail(error, -EIO, "cannot read %s", path);
+	if (!reader.left)
+		return fnpu_fail(error, -EFBIG, "%s: a trace is shorter than %d MiB, this goes on",
+				 path, TRACE_MAX_BYTES >> 20);
 	return *count ? 0 : fnpu_fail(error, -EINVAL, "%s is empty: it names no exit", path);
 }
 

@@ -8,6 +8,8 @@
 
 #include "fluidnpu.h"
 
+#define TRACE_MAX_BYTES	(64 << 20)	/* a trace is shorter: over 30 million samples fit */
+
 /**
  * trace_open() - read and check the trace @path of a network with @num_exits exits
  * @exits: out; free() it
