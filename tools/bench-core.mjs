@@ -2,20 +2,20 @@
 // SPDX-License-Identifier: MIT
 // bench-core - what `make bench-core` does: the functional engine beside ONNX Runtime
 //
-//   bench-core.mjs BENCH_CORE MODEL.onnx MODEL.fnpu [--batch 8] [--rounds 7]
+//   bench-core.mjs BENCH_CORE MODEL.onnx MODEL.fnpu [--batch 8] [--rounds 7] [--least RATIO]
 //
 // The same network, one thread each, on this machine. The contestants take turns in every
 // round, so that what else the machine does hits all alike; medians are compared. ONNX
 // Runtime runs twice: with its defaults, and with int8 tensors left as they are
 // (session.qdqisint8allowed), as this project's tests run it; its faster one counts.
 // Seconds are of processor time, which other programs do not change as much as the wall's.
+// Fails when the engine has less than RATIO of ONNX Runtime's speed.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
+import { runtime } from "../tests/ort/session.mjs";
 
-const require = createRequire(new URL("../tests/ort/", import.meta.url));
-const ort = require("onnxruntime-node");
+const USAGE = "usage: bench-core.mjs BENCH_CORE MODEL.onnx MODEL.fnpu [--batch N] [--rounds N] [--least RATIO]";
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
@@ -35,7 +35,7 @@ function startCore(program, model, batch) {
   };
 }
 
-async function startOrt(model, batch, extra) {
+async function startOrt(ort, model, batch, extra) {
   const session = await ort.InferenceSession.create(model, {
     executionProviders: ["cpu"],
     intraOpNumThreads: 1,
@@ -60,32 +60,39 @@ async function startOrt(model, batch, extra) {
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { batch: { type: "string", default: "8" }, rounds: { type: "string", default: "7" } },
+    options: {
+      batch: { type: "string", default: "8" },
+      rounds: { type: "string", default: "7" },
+      least: { type: "string", default: "0" },
+    },
   });
-  if (positionals.length !== 3) throw new Error("usage: bench-core.mjs BENCH_CORE MODEL.onnx MODEL.fnpu [--batch N] [--rounds N]");
+  const [batch, rounds, least] = [values.batch, values.rounds, values.least].map(Number);
+  if (positionals.length !== 3 || !(batch >= 1 && rounds >= 1 && least >= 0)) throw new Error(USAGE);
   const [program, onnx, fnpu] = positionals;
-  const batch = Number(values.batch);
+  const ort = await runtime();
   const runners = [
     { name: "FluidNPU's core", ...startCore(program, fnpu, batch) },
-    { name: "ONNX Runtime", ...(await startOrt(onnx, batch)) },
-    { name: "ONNX Runtime, int8", ...(await startOrt(onnx, batch, { qdqisint8allowed: "1" })) },
+    { name: "ONNX Runtime", ...(await startOrt(ort, onnx, batch)) },
+    { name: "ONNX Runtime, int8", ...(await startOrt(ort, onnx, batch, { qdqisint8allowed: "1" })) },
   ];
   for (const r of runners) {
     await r.run(); // warm up
     r.times = [];
   }
-  for (let i = 0; i < Number(values.rounds); i++) for (const r of runners) r.times.push(await r.run());
+  for (let i = 0; i < rounds; i++) for (const r of runners) r.times.push(await r.run());
   for (const r of runners) r.close();
 
   const [core, ...others] = runners.map((r) => median(r.times.map((t) => t.cpu)));
-  console.log(`${onnx}, batch ${batch}, one thread, median of ${values.rounds} rounds\n`);
+  console.log(`${onnx}, batch ${batch}, one thread, median of ${rounds} rounds\n`);
   console.log("                        processor     wall    samples/s   core's speed over this");
   runners.forEach((r, i) => {
     const cpu = median(r.times.map((t) => t.cpu)), wall = median(r.times.map((t) => t.wall));
     const ratio = i ? `${(cpu / core).toFixed(2)}` : "";
     console.log(`${r.name.padEnd(22)} ${cpu.toFixed(3).padStart(8)} s ${wall.toFixed(3).padStart(8)} s ${(batch / cpu).toFixed(1).padStart(8)} ${ratio.padStart(12)}`);
   });
-  console.log(`\nratio: ${(Math.min(...others) / core).toFixed(2)} of the faster ONNX Runtime's speed`);
+  const ratio = Math.min(...others) / core;
+  console.log(`\nratio: ${ratio.toFixed(2)} of the faster ONNX Runtime's speed`);
+  if (!(ratio >= least)) throw new Error(`ratio ${ratio.toFixed(2)} is less than ${least}`);
 }
 
 main().catch((error) => {

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 #
-# install.sh - sourced: install_ort puts onnxruntime-node in tests/ort/node_modules, once.
+# install.sh - sourced: install_ort puts onnxruntime-node in tests/ort/node_modules, once. What npm
+# says goes to out/log/npm.log.
 
 install_ort() {
 	[[ -d tests/ort/node_modules/onnxruntime-node ]] && return
-	npm --prefix tests/ort ci --ignore-scripts --no-audit --no-fund
+	mkdir -p out/log
+	npm --prefix tests/ort ci --ignore-scripts --no-audit --no-fund >out/log/npm.log 2>&1 || {
+		echo "npm could not install onnxruntime-node: out/log/npm.log says why" >&2
+		return 1
+	}
 }

@@ -11,11 +11,12 @@
 //
 // { plain: true } leaves ONNX Runtime's defaults, to show the difference.
 
-async function runtime() {
+/** onnxruntime-node, which tests/ort/install.sh installs */
+export async function runtime() {
   try {
     return (await import("onnxruntime-node")).default;
   } catch (error) {
-    throw new Error(`onnxruntime-node is missing, run npm ci --ignore-scripts: ${error.message}`);
+    throw new Error(`onnxruntime-node is missing, run npm ci --ignore-scripts in tests/ort: ${error.message}`);
   }
 }
 
