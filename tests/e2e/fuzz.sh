@@ -11,6 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/tap.sh
 
 seconds=${FNPU_FUZZ_SECONDS:-60} seed=${FNPU_FUZZ_SEED:-1}
+readonly LEAST_EXECUTIONS=1000	# a fuzzer that tries nothing finds nothing
 logs=out/fuzz/log
 mkdir -p "$logs"
 
@@ -23,10 +24,20 @@ fuzz() {	# fuzz NAME: its output and status go to $logs
 	echo "$status" >"$logs/$1.status"
 }
 
-# The final line of libFuzzer, and how many inputs it tried.
+executions() {	# executions NAME: how many inputs it tried
+	sed -n 's/^stat::number_of_executed_units: *//p' "$logs/$1.log"
+}
+
+enough() {
+	local count
+	count=$(executions "$1")
+	echo "$1 tried ${count:-no} inputs, at least $LEAST_EXECUTIONS are wanted"
+	((${count:-0} >= LEAST_EXECUTIONS))
+}
+
+# How many inputs it tried, and the final line of libFuzzer.
 show() {
-	printf '# %s, seed %s: %s executions, %s\n' "$1" "$seed" \
-		"$(sed -n 's/^stat::number_of_executed_units: *//p' "$logs/$1.log")" \
+	printf '# %s, seed %s: %s executions, %s\n' "$1" "$seed" "$(executions "$1")" \
 		"$(sed -nE 's/^#[0-9]+\s+DONE\s+(cov: [0-9]+ ft: [0-9]+ corp: [0-9]+).*/\1/p' \
 			"$logs/$1.log")"
 }
@@ -44,6 +55,7 @@ wait
 
 for name in "${names[@]}"; do
 	check "$name: nothing found" test "$(cat "$logs/$name.status")" = 0
+	check "$name: at least $LEAST_EXECUTIONS inputs were tried" enough "$name"
 	show "$name"
 	if [[ $(cat "$logs/$name.status") != 0 ]]; then
 		grep -vE '^#[0-9]+' "$logs/$name.log" | tail -n 60 | tap_show
