@@ -19,9 +19,16 @@ const USAGE = "usage: bench-core.mjs BENCH_CORE MODEL.onnx MODEL.fnpu [--batch N
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
+function fail(error) {
+  console.error(`bench-core: ${error.message}`);
+  process.exit(1);
+}
+
 /** The functional engine in a process of its own: { run, close } */
 function startCore(program, model, batch) {
   const child = spawn(program, [model, String(batch)], { stdio: ["pipe", "pipe", "inherit"] });
+  child.on("error", fail); // there is no such program
+  child.stdin.on("error", () => {}); // it ended: run() notices
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
     async run() {
@@ -95,7 +102,4 @@ async function main() {
   if (!(ratio >= least)) throw new Error(`ratio ${ratio.toFixed(2)} is less than ${least}`);
 }
 
-main().catch((error) => {
-  console.error(`bench-core: ${error.message}`);
-  process.exit(1);
-});
+main().catch(fail);
