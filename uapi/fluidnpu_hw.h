@@ -189,9 +189,9 @@ enum fluidnpu_counter {
 					 * because the batch that they met got full */
 	FLUIDNPU_CNT_MMU_FAULTS,
 	FLUIDNPU_CNT_INTERRUPTS,
-	FLUIDNPU_CNT_LATE_EVENTS,	/* host was slower than the model: time dilated. The one
-					 * counter that differs from run to run, icount or not */
-	FLUIDNPU_CNT_IDLE_CYCLES,	/* no job in flight or queued; never BUSY at once */
+	FLUIDNPU_CNT_LATE_EVENTS,	/* host was slower than the model: time dilated. Depends on
+					 * the host's speed, also where time is icount's */
+	FLUIDNPU_CNT_IDLE_CYCLES,	/* no job in flight or queued */
 	FLUIDNPU_CNT_EXITS,		/* per exit head */
 	FLUIDNPU_CNT_BATCH = FLUIDNPU_CNT_EXITS + FLUIDNPU_MAX_EXITS,
 					/* BUSY_CYCLES per live batch size - 1 */

@@ -369,10 +369,10 @@ void bench_write(struct bench *b, uint32_t reg, uint32_t value)
 void bench_advance(struct bench *b, uint64_t now)
 {
 	b->now = now;
-	fnpu_dev_advance(b->dev, now);
+	do	/* FNPU_MAX_EVENTS in each call; what is held up by the worker is not due */
+		fnpu_dev_advance(b->dev, now);
+	while (fnpu_dev_deadline(b->dev) <= now);
 	oracle_check(&b->oracle, now);
-	/* what was due has been done, or waits for the worker */
-	fuzz_check(fnpu_dev_deadline(b->dev) > now);
 }
 
 bool bench_step(struct bench *b)
