@@ -8,6 +8,7 @@ usage: tests/qmp.py SOCKET COMMAND [NAME=VALUE...]     VALUE: JSON, or else a st
        tests/qmp.py SOCKET save FILE
        tests/qmp.py SOCKET load FILE
        tests/qmp.py SOCKET unplug ID
+       tests/qmp.py SOCKET register OFFSET
 
 A QMP command prints what it returns. Those that are not QEMU's:
 
@@ -15,6 +16,7 @@ A QMP command prints what it returns. Those that are not QEMU's:
   save             writes the stopped VM to FILE and ends QEMU
   load             reads FILE into a QEMU started with -incoming defer, and lets it run
   unplug           asks the guest to let device ID go, and waits until it has
+  register         prints one of the NPU's, once the firmware has mapped them
 """
 import json
 import socket
@@ -27,6 +29,7 @@ QSTATUS, QUEUE_STRIDE, QSTATUS_RUNNING = 0x214, 0x40, 2
 SAMPLES_COUNTER = 0x2000 + 8 * 9
 
 START_SECONDS = 60
+UNMAPPED = -1  # what query-pci says of such a BAR
 
 
 def connect(path):
@@ -97,6 +100,16 @@ def register_bar(qmp):
     sys.exit("qmp: no NPU on the PCI bus")
 
 
+def mapped_register_bar(qmp):
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        bar = register_bar(qmp)
+        if bar != UNMAPPED:
+            return bar
+        time.sleep(0.1)
+    sys.exit("qmp: the firmware does not map the NPU")
+
+
 def stop_in_mid_job(qmp, samples):
     bar = register_bar(qmp)
     while True:
@@ -134,6 +147,8 @@ def main():
     elif command == "unplug":
         qmp.run("device_del", id=arguments[0])
         qmp.wait("DEVICE_DELETED", lambda data: data.get("device") == arguments[0])
+    elif command == "register":
+        print(f"{qmp.read_registers(mapped_register_bar(qmp) + int(arguments[0], 0), 1)[0]:#x}")
     else:
         pairs = [argument.split("=", 1) for argument in arguments]
         print(json.dumps(qmp.run(command, **{name: value_of(text) for name, text in pairs})))

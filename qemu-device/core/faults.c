@@ -8,7 +8,7 @@
  * is the device's ordinary behaviour:
  *
  *	dma_errors		an access to bus memory fails (mmu.c)
- *	lose_interrupts		an interrupt is counted, but not raised (queue.c)
+ *	lose_interrupts		an interrupt is not raised; completions count it as sent (queue.c)
  *	corrupt_descriptors	a layer descriptor arrives with every bit wrong (group.c)
  *	hang_layer		a group's modelled end is never (group.c)
  *	dram_percent		the time model computes with less bandwidth (group.c)
@@ -44,16 +44,10 @@ void fnpu_dev_set_faults(struct fnpu_dev *dev, const struct fnpu_faults *faults)
 	dev->pricing.dram_bytes_per_kcycle = rate ? rate : 1;
 }
 
-void fnpu_dev_faults(const struct fnpu_dev *dev, struct fnpu_faults *faults)
+void fnpu_dev_faults(struct fnpu_dev *dev, struct fnpu_faults *faults)
 {
-	*faults = (struct fnpu_faults){
-		.hang_layer = dev->faults.hang_layer,
-		.lose_interrupts = dev->faults.lose_interrupts,
-		.corrupt_descriptors = dev->faults.corrupt_descriptors,
-		/* the one that the worker counts down */
-		.dma_errors = __atomic_load_n(&dev->faults.dma_errors, __ATOMIC_RELAXED),
-		.dram_percent = dev->faults.dram_percent,
-	};
+	fnpu_engine_quiesce(dev);	/* the worker counts dma_errors down */
+	*faults = dev->faults;
 }
 
 /* Is there one left of what @count counts? Then it strikes now. Any thread. */

@@ -131,8 +131,8 @@ const char *fnpu_faults_check(const struct fnpu_faults *faults);
  */
 void fnpu_dev_set_faults(struct fnpu_dev *dev, const struct fnpu_faults *faults);
 
-/** fnpu_dev_faults() - what is left of them */
-void fnpu_dev_faults(const struct fnpu_dev *dev, struct fnpu_faults *faults);
+/** fnpu_dev_faults() - what is left of them. Waits for the worker. */
+void fnpu_dev_faults(struct fnpu_dev *dev, struct fnpu_faults *faults);
 
 /** fnpu_dev_state_bytes() - size of what fnpu_dev_save() writes; the same for every device */
 size_t fnpu_dev_state_bytes(void);

@@ -41,6 +41,7 @@ size_t fnpu_dev_state_bytes(void)
 	return sizeof(struct header) + sizeof(struct fnpu_state);
 }
 
+/* Of a device whose worker does nothing. */
 static struct header make_header(const struct fnpu_dev *dev)
 {
 	struct header h;
@@ -52,7 +53,7 @@ static struct header make_header(const struct fnpu_dev *dev)
 	h.geometry = dev->config.geometry;
 	h.clock_hz = dev->config.clock_hz;
 	h.functional = dev->config.functional;
-	fnpu_dev_faults(dev, &h.faults);
+	h.faults = dev->faults;
 	return h;
 }
 

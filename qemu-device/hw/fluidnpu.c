@@ -11,13 +11,24 @@
  * meanwhile, without the big QEMU lock. When the event is due and the worker is not
  * done (a late event, counted): with -icount the timer waits for it, virtual time
  * stands still, and the guest sees exactly the modelled time. Otherwise only the
- * device's own clock stands still, nobody waits, and the worker schedules a bottom half
- * when it is done: a guest and its timers never hang on the computing.
+ * device's own clock stands still, and the worker schedules a bottom half when it is
+ * done: no guest waits for a group just because it ends.
+ *
+ * What does wait, under the BQL, so that the whole VM does:
+ *
+ *  until the worker looks at the group's cancel flag    QCTRL's ABORT and DISABLE,
+ *      CTRL.RESET, FLR and bus reset, surprise removal
+ *  until the group is computed                          AS_CMD, a change of the
+ *      memory map, stop, snapshot, reading and setting a fault
+ *
+ * The worker looks at the flag all along a layer, between pieces of its work. A group is
+ * at most 16 samples, each of 2^33 multiplications and 2^29 elements of vector layers
+ * (core/exec.h): on one core of a PC that is a second or two for each sample. Only a
+ * guest that is out for it sees those; a group of an ordinary network takes milliseconds.
  *
  * Locks: the core is only entered under the BQL, the worker's fnpu_dev_work()
  * excepted. Because the BQL's owner may wait for the worker, the worker must never
- * wait for the BQL: its DMA goes to directly accessible RAM only, and the memory map
- * does not change while it runs (see fluidnpu_memory_begin()).
+ * wait for the BQL: it reaches nothing but RAM (fluidnpu_dma()).
  *
  * Snapshots and migration: the state is the core's (fnpu_dev_save()), a layer in
  * mid-run included. RAM is saved before devices are, so a VM that is stopped
@@ -65,8 +76,8 @@ struct FluidNPUState {
     MemoryListener listener;
     VMChangeStateEntry *vm_state;
     struct fnpu_config config;
-    struct fnpu_faults faults;  /* until there is @dev, which has them then */
-    struct fnpu_dev *dev;       /* NULL until realized */
+    struct fnpu_faults faults;  /* while there is no @dev, which has them then */
+    struct fnpu_dev *dev;       /* NULL unless realized */
     bool removed;           /* written under the BQL, read by the worker, too */
 
     QemuThread worker;
@@ -88,15 +99,16 @@ static uint64_t fluidnpu_now(FluidNPUState *s)
 static void fluidnpu_rearm(FluidNPUState *s)
 {
     uint64_t deadline = fnpu_dev_deadline(s->dev);
-    uint64_t ns;
 
-    if (deadline == FNPU_NEVER) {
+    /* what the virtual clock cannot reach, as a damaged snapshot may say, is never */
+    if (deadline == FNPU_NEVER ||
+        deadline / s->config.clock_hz >= INT64_MAX / NANOSECONDS_PER_SECOND) {
         timer_del(s->timer);
         return;
     }
     /* rounded up: when the timer fires, fluidnpu_now() has reached the deadline */
-    ns = muldiv64_round_up(deadline, NANOSECONDS_PER_SECOND, s->config.clock_hz);
-    timer_mod(s->timer, MIN(ns, INT64_MAX));
+    timer_mod(s->timer, muldiv64_round_up(deadline, NANOSECONDS_PER_SECOND,
+                                          s->config.clock_hz));
 }
 
 /* The timer has fired, the worker has finished what was due, or the VM goes on. */
@@ -157,14 +169,37 @@ static const MemoryRegionOps fluidnpu_gone_ops = {
 };
 
 /*
- * DMA to and from RAM. Anything else (MMIO of other devices, ROM) is a bus error:
- * reaching it could take the BQL, and no driver has a reason to.
+ * Copies what of @bytes at @addr is in one piece of RAM; returns how much, 0: none.
+ *
+ * A MemoryRegionCache looks the address up once and then holds on to what it has found,
+ * so that it is still RAM when it is accessed. It does not look behind a vIOMMU.
+ */
+static hwaddr fluidnpu_dma_piece(AddressSpace *as, uint64_t addr, void *buf,
+                                 hwaddr bytes, bool is_write)
+{
+    MemoryRegionCache ram;
+    hwaddr len = address_space_cache_init(&ram, as, addr, bytes, is_write);
+
+    if (!ram.ptr) {
+        len = 0;
+    } else if (is_write) {
+        address_space_write_cached(&ram, 0, buf, len);
+        address_space_cache_invalidate(&ram, 0, len);
+    } else {
+        address_space_read_cached(&ram, 0, buf, len);
+    }
+    address_space_cache_destroy(&ram);
+    return len;
+}
+
+/*
+ * DMA to and from RAM. Anything else (MMIO of other devices, writes to ROM, whatever a
+ * vIOMMU translates) is a bus error: reaching it could take the BQL.
  */
 static bool fluidnpu_dma(FluidNPUState *s, uint64_t addr, void *buf,
                          size_t bytes, bool is_write)
 {
     AddressSpace *as = pci_get_address_space(PCI_DEVICE(s));
-    const MemTxAttrs attrs = { .memory = 1 };
     uint8_t *p = buf;
 
     if (qatomic_read(&s->removed)) {
@@ -172,12 +207,9 @@ static bool fluidnpu_dma(FluidNPUState *s, uint64_t addr, void *buf,
     }
     RCU_READ_LOCK_GUARD();
     while (bytes) {
-        hwaddr len = bytes, xlat;
-        MemoryRegion *mr = address_space_translate(as, addr, &xlat, &len,
-                                                   is_write, attrs);
+        hwaddr len = fluidnpu_dma_piece(as, addr, p, bytes, is_write);
 
-        if (!len || !memory_access_is_direct(mr, is_write, attrs) ||
-            address_space_rw(as, addr, attrs, p, len, is_write) != MEMTX_OK) {
+        if (!len) {
             trace_fluidnpu_dma_error(addr, is_write);
             return false;
         }
@@ -294,8 +326,8 @@ static void *fluidnpu_worker(void *opaque)
 }
 
 /*
- * The memory map is about to change (under the BQL). What the worker has found to be
- * RAM must stay RAM until it has used it, so it finishes first.
+ * The memory map is about to change (under the BQL). A group sees one map, however slow
+ * this host computes it, so the worker finishes first.
  */
 static void fluidnpu_memory_begin(MemoryListener *listener)
 {
@@ -361,16 +393,24 @@ static void fluidnpu_exit_gone(FluidNPUState *s)
                                 &s->gone[1]);
 }
 
+/* The slot is as empty as @removed says. */
+static void fluidnpu_follow_removed(FluidNPUState *s)
+{
+    if (s->removed) {
+        fnpu_dev_reset(s->dev);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(s->gone); i++) {
+        memory_region_set_enabled(&s->gone[i], s->removed);
+    }
+    fluidnpu_rearm(s);
+}
+
 /* The device is pulled out of its slot with everything that it was doing. */
 static void fluidnpu_vanish(FluidNPUState *s)
 {
     trace_fluidnpu_vanish();
     qatomic_set(&s->removed, true);     /* fails what the worker still does */
-    fnpu_dev_reset(s->dev);
-    fluidnpu_rearm(s);
-    for (unsigned i = 0; i < ARRAY_SIZE(s->gone); i++) {
-        memory_region_set_enabled(&s->gone[i], true);
-    }
+    fluidnpu_follow_removed(s);
 }
 
 static void fluidnpu_realize(PCIDevice *pdev, Error **errp)
@@ -419,6 +459,7 @@ static void fluidnpu_realize(PCIDevice *pdev, Error **errp)
                                 &DEVICE(pdev)->mem_reentrancy_guard);
     qemu_mutex_init(&s->mutex);
     qemu_cond_init(&s->cond);
+    s->worker_stop = false;
     qemu_thread_create(&s->worker, "fluidnpu", fluidnpu_worker, s,
                        QEMU_THREAD_JOINABLE);
     s->listener = (MemoryListener) {
@@ -445,9 +486,10 @@ static void fluidnpu_exit(PCIDevice *pdev)
     qemu_cond_broadcast(&s->cond);
     qemu_mutex_unlock(&s->mutex);
     qemu_thread_join(&s->worker);
-    qemu_bh_delete(s->bh);
-    timer_free(s->timer);
-    fnpu_dev_free(s->dev);
+    g_clear_pointer(&s->bh, qemu_bh_delete);
+    g_clear_pointer(&s->timer, timer_free);
+    fnpu_dev_faults(s->dev, &s->faults);
+    g_clear_pointer(&s->dev, fnpu_dev_free);
     qemu_cond_destroy(&s->cond);
     qemu_mutex_destroy(&s->mutex);
     fluidnpu_exit_gone(s);
@@ -666,12 +708,7 @@ static const VMStateInfo fluidnpu_core_info = {
 
 static int fluidnpu_post_load(void *opaque, int version_id)
 {
-    FluidNPUState *s = opaque;
-
-    if (s->removed) {
-        fluidnpu_vanish(s);
-    }
-    fluidnpu_rearm(s);
+    fluidnpu_follow_removed(opaque);
     return 0;
 }
 

@@ -177,4 +177,16 @@ refuses "an impossible fault is refused at the start, too" 122 "dram_percent mus
 	tools/vm-run --initrd out/guest.cpio --device fluidnpu,bus=slot0,fault-dram-percent=5 \
 	--log "$out/refused.log" --cmd true
 check "the VM powers off, and its kernel has nothing to complain of" wait "$vm"
+
+# A device that is unrealized, but not yet gone, has faults like one that is not yet realized.
+rm -f "$socket"
+tests/bare-qemu "$socket" ,fault-lose-interrupts=3 &
+vm=$!
+check "a device without a guest is told to fail" set_property fault-dma-errors 7
+check "it is unrealized" set_property realized false
+check "it still says what it was told" property_is fault-dma-errors 7
+check "at the start, too" property_is fault-lose-interrupts 3
+check "it can be told otherwise" set_property fault-dma-errors 8
+check "and says so" property_is fault-dma-errors 8
+check "QEMU ends in good order" eval 'tests/qmp.py "$socket" quit && wait "$vm"'
 done_testing

@@ -3,6 +3,7 @@
 #
 # Snapshots: a VM that is saved in the middle of a job and goes on in another QEMU process
 # computes what it would have computed. With -icount even all its times are the same.
+# And two that nobody has made in good faith, on a QEMU without a guest.
 # Some strings are for the shell of the guest, or for node.
 # shellcheck disable=SC2016
 set -euo pipefail
@@ -13,6 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 images=t10k-images-idx3-ubyte.gz
 out=out/tests/snapshot
 socket=$tap_dir/qmp
+bare_pid=
 
 rm -rf "$out"
 mkdir -p "$out"
@@ -85,6 +87,51 @@ same_report() {
 	diff <(device_section "$1/report.json") <(device_section "$2/report.json")
 }
 
+# bare NPU-OPTIONS [OPTION...]: a QEMU without a guest; the end of the last one first
+bare() {
+	end_bare
+	rm -f "$socket"
+	tests/bare-qemu "$socket" "$@" 2>>"$out/bare.log" &
+	bare_pid=$!
+}
+
+end_bare() {
+	if [[ -n $bare_pid ]]; then
+		# one that was saved has ended; one that hangs hears of no other signal
+		kill -KILL "$bare_pid" 2>/dev/null || true
+		wait "$bare_pid" 2>/dev/null || true
+	fi
+	bare_pid=
+}
+
+qmp() {
+	timeout 90 tests/qmp.py "$socket" "$@"
+}
+
+# Is there a device? Nothing answers with ones.
+device_is() {
+	local id
+
+	id=$(qmp register 0)
+	echo "register 0: $id"
+	case $1 in
+	there) [[ $id != 0xffffffff ]] ;;
+	gone) [[ $id == 0xffffffff ]] ;;
+	esac
+}
+
+# Sets the time of the next interrupt in a snapshot: none is due, all ones, the first such there.
+set_deadline() {
+	/usr/bin/python3 - "$1" "$2" <<-'END'
+		import struct, sys
+
+		with open(sys.argv[1], "r+b") as file:
+		    data = file.read()
+		    file.seek(data.index(b"\xff" * 8, data.index(b"FNPS")))
+		    file.write(struct.pack("<Q", int(sys.argv[2])))
+	END
+}
+
 check "a guest runs through" guest "$out/whole" 2000 --icount 1
 check "a guest is saved in the middle of a job and goes on in another QEMU" \
 	cut "$out/cut" 2000 --icount 1
@@ -96,4 +143,31 @@ check "the emulator runs" out/bin/npurun --backend emu --model out/models/fmnist
 	--all-exits --logits "$out/emu" /usr/share/datasets/fashion-mnist/$images
 check "a guest without -icount is saved and goes on" cut "$out/live" 10000
 check "its logits are those of the emulator" same_logits "$out/emu" "$out/live"
+
+bare ''
+check "a device is there" device_is there
+check "it is saved" qmp save "$out/there.vmstate"
+bare ''
+check "another one is there" device_is there
+check "it is pulled out" qmp qom-set path=/machine/peripheral/npu property=surprise-removal value=true
+check "it is gone" device_is gone
+check "its slot is saved" qmp save "$out/gone.vmstate"
+bare ,surprise-removal=on -incoming defer
+check "a snapshot of a device is loaded where it has been pulled out since" \
+	qmp load "$out/there.vmstate"
+check "it is back" device_is there
+bare '' -incoming defer
+check "a snapshot of the slot without it is loaded" qmp load "$out/gone.vmstate"
+check "it is gone again" device_is gone
+
+# 2^61 cycles of 1 us are more nanoseconds than 64 bits hold; that many are a multiple of 2^64.
+deadline=$((1 << 61))
+bare ,clock-hz=1000000
+check "a device with a slow clock is saved" qmp save "$out/slow.vmstate"
+check "its snapshot is changed to a time that never comes" set_deadline "$out/slow.vmstate" $deadline
+bare ,clock-hz=1000000 -incoming defer -trace fluidnpu_load -D "$out/slow.log"
+check "it is loaded" qmp load "$out/slow.vmstate"
+check "it has that time" grep -F "next event at cycle $deadline" "$out/slow.log"
+check "QEMU still answers" qmp query-status
+end_bare
 done_testing

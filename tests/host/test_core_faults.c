@@ -377,6 +377,29 @@ static void test_dma_errors_at_any_time_are_survived(void **state)
 	assert_true(seen[FLUIDNPU_OK] && seen[FLUIDNPU_ERR_DMA]);
 }
 
+/* Reading, changing one value and writing is how a host sets a single fault. */
+static void test_setting_one_fault_brings_no_other_back(void **state)
+{
+	struct fnpu_faults faults;
+	struct tb_program p;
+	struct tb *tb = make(NULL, &p, TB_DEFERRED);
+
+	(void)state;
+	submit(tb, &p, 0, 1);
+	assert_true(tb->works_started > tb->works_done);
+	tb->dev->faults.dma_errors = 1;	/* set() would have the worker finish first */
+	faults = get(tb);
+	assert_int_equal(faults.dma_errors, 0);	/* the worker has run into it */
+	faults.lose_interrupts = 1;
+	set(tb, &faults);
+	assert_int_equal(get(tb).dma_errors, 0);
+	assert_int_equal(get(tb).lose_interrupts, 1);
+	tb_run(tb);
+	assert_int_equal(tb_status(tb, 1), FLUIDNPU_ERR_DMA);
+	assert_false(tb_read(tb, FLUIDNPU_REG_STATUS) & FLUIDNPU_STATUS_FATAL);
+	destroy(tb, &p);
+}
+
 /* --- slow DRAM -------------------------------------------------------------------- */
 
 static void test_slow_dram_takes_its_time_and_changes_no_number(void **state)
@@ -435,6 +458,7 @@ int main(void)
 		cmocka_unit_test(test_an_unreachable_ring_is_fatal),
 		cmocka_unit_test(test_a_dma_error_in_mid_job_fails_the_job),
 		cmocka_unit_test(test_dma_errors_at_any_time_are_survived),
+		cmocka_unit_test(test_setting_one_fault_brings_no_other_back),
 		cmocka_unit_test(test_slow_dram_takes_its_time_and_changes_no_number),
 	};
 
