@@ -403,6 +403,21 @@ static void test_states_of_other_devices_are_refused(void **state)
 	tb_free(tb);
 }
 
+/* Two layers that the device runs one after the other, but not fused. */
+static void run_immense_group(struct fnpu_state *s)
+{
+	const struct fluidnpu_hw_layer pool = {
+		.op = FLUIDNPU_LAYER_MAXPOOL,
+		.in_h = 319, .in_w = 319, .in_c = 1, .out_h = 65, .out_w = 65, .out_c = 1,
+		.kernel_h = 255, .kernel_w = 255, .stride_h = 1, .stride_w = 1,
+	};
+
+	s->queues[s->running].program.state_bytes = 1 << 20;
+	s->work.num_layers = 2;
+	s->work.layers[0] = s->work.layers[1] = pool;
+	s->work.layers[1].flags = FLUIDNPU_LAYER_FUSED;
+}
+
 /* Makes one thing in the state of busy_device() impossible; false: there are no more. */
 static bool contradict(struct fnpu_state *s, unsigned int which)
 {
@@ -484,6 +499,9 @@ static bool contradict(struct fnpu_state *s, unsigned int which)
 	case 24:
 		s->group_begin = s->time;
 		s->switch_end = s->time - 1;
+		return true;
+	case 25:
+		run_immense_group(s);
 		return true;
 	default:
 		return false;
