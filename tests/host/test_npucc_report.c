@@ -201,8 +201,12 @@ static void control_characters_do_not_reach_the_terminal(void **state)
 	fx_build_good(f);
 	p = fx_compile(f);
 	p->net->layers[0]->name = "\x1b[31mred\n\x7f";
+	p->net->exits[0].name = "\x1b[32mgreen";
+	p->name = "\x1b[33m";
 	text = written(npucc_report(&f->arena, p), npucc_report_text);
 	assert_non_null(strstr(text, "   0 ?[31mred??"));
+	assert_non_null(strstr(text, " ?[32mgreen           "));
+	assert_int_equal(strncmp(text, "?[33m: ", 7), 0);
 	assert_null(strchr(text, '\x1b'));
 	free(text);
 }

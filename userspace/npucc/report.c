@@ -14,6 +14,7 @@
 #include "report.h"
 
 #define NAME_WIDTH	22
+#define EXIT_NAME_WIDTH	20
 #define POLICY_COLUMN	124
 #define LINE_WIDTH	160
 
@@ -89,15 +90,23 @@ static void format_count(uint64_t count, char *text, size_t size)
 		 value, units[unit]);
 }
 
+/* At most @max bytes of @text; returns how many. */
+static size_t print_text(const char *text, size_t max, FILE *out)
+{
+	size_t i;
+
+	for (i = 0; i < max && text[i]; i++)
+		fputc(npucc_printable(text[i]), out);
+	return i;
+}
+
 /* A long name keeps its end: that is where it differs from others. */
 static void print_name(const struct npucc_layer *l, FILE *out)
 {
 	size_t len = strlen(l->name), width = NAME_WIDTH - (l->fused ? 2 : 0);
-	const char *c = len > width ? l->name + len - width : l->name;
 
 	fputs(l->fused ? "+ " : "", out);
-	for (; *c; c++, width--)
-		fputc((unsigned char)*c < ' ' || *c == '\x7f' ? '?' : *c, out);
+	width -= print_text(len > width ? l->name + len - width : l->name, width, out);
 	fprintf(out, "%*s", (int)width, "");
 }
 
@@ -229,16 +238,19 @@ static void print_exits(const struct npucc_report *r, FILE *out)
 	char macs[16];
 
 	fprintf(out, "\n%*s batch of 1%*s batch of %u, per sample\n", 59, "", 17, "", max);
-	fprintf(out, "exit layer %-20s %10s %10s ", "name", "threshold", "MACs");
+	fprintf(out, "exit layer %-*s %10s %10s ", EXIT_NAME_WIDTH, "name", "threshold", "MACs");
 	for (unsigned int i = 0; i < 2; i++)
 		fprintf(out, " %10s %9s %6s", "cycles", "us", "util.");
 	fputc('\n', out);
 	for (unsigned int e = 0; e < p->net->num_exits; e++) {
 		const struct npucc_exit *exit = &p->net->exits[e];
 		const unsigned int batches[2] = { 1, max };
+		size_t len;
 
 		format_count(exit->total_macs, macs, sizeof(macs));
-		fprintf(out, "%4u %5u %-20.20s %10g %11s", e, exit->layer->position, exit->name,
+		fprintf(out, "%4u %5u ", e, exit->layer->position);
+		len = print_text(exit->name, EXIT_NAME_WIDTH, out);
+		fprintf(out, "%*s %10g %11s", (int)(EXIT_NAME_WIDTH - len), "",
 			(double)exit->threshold, macs);
 		for (unsigned int i = 0; i < 2; i++) {
 			uint64_t cycles = r->exit_cycles[e][batches[i] - 1];
@@ -256,9 +268,9 @@ bool npucc_report_text(const struct npucc_report *r, FILE *out)
 	const struct npucc_program *p = r->program;
 	const struct fluidnpu_hw_geometry *g = &p->config.geometry;
 
-	fprintf(out, "%s: %u layers, %u exits, program %zu bytes, state %u bytes per sample\n",
-		p->name, p->net->num_layers, p->net->num_exits, p->image_bytes,
-		p->net->state_bytes);
+	print_text(p->name, strlen(p->name), out);
+	fprintf(out, ": %u layers, %u exits, program %zu bytes, state %u bytes per sample\n",
+		p->net->num_layers, p->net->num_exits, p->image_bytes, p->net->state_bytes);
 	fprintf(out, "NPU: %u x %u x %u (T_R x T_P x T_C), k up to %u, %u MHz, %.1f GB/s\n",
 		g->tile_rows, g->tile_depth, g->tile_cols, g->max_stack,
 		p->config.clock_hz / 1000000,

@@ -65,11 +65,14 @@ void npucc_arena_free(struct npucc_arena *arena)
 bool npucc_fail(struct npucc_error *error, const char *fmt, ...)
 {
 	va_list args;
+	char *c;
 
 	if (error->text[0])
 		return false;
 	va_start(args, fmt);
 	vsnprintf(error->text, sizeof(error->text), fmt, args);
 	va_end(args);
+	for (c = error->text; *c; c++)
+		*c = npucc_printable(*c);
 	return false;
 }

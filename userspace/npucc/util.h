@@ -32,11 +32,17 @@ char *npucc_printf(struct npucc_arena *arena, const char *fmt, ...);
 /** npucc_arena_free() - everything at once; the arena can be used again */
 void npucc_arena_free(struct npucc_arena *arena);
 
+/** npucc_printable() - what to print for a byte of a name: a model's are anything, also escapes */
+static inline char npucc_printable(char c)
+{
+	return (unsigned char)c < ' ' || c == '\x7f' ? '?' : c;
+}
+
 struct npucc_error {
 	char text[1024];	/* empty: no error */
 };
 
-/** npucc_fail() - record the message (the first one stays) and return false */
+/** npucc_fail() - record the message (the first one stays), all of it printable; returns false */
 __attribute__((format(printf, 2, 3)))
 bool npucc_fail(struct npucc_error *error, const char *fmt, ...);
 
