@@ -14,6 +14,11 @@
 
 #include "npucc_fixture.h"
 
+static void kernel_2x2(struct om *m, Onnx__NodeProto *n)
+{
+	om_attr_ints(m, n, "kernel_shape", 2, (const int64_t[]){ 2, 2 });
+}
+
 static void errors_name_node_and_reason(void **state)
 {
 	struct fx *f = *state;
@@ -60,6 +65,12 @@ static void errors_name_node_and_reason(void **state)
 	n = fx_node_of(f, "conv.f");
 	n->domain = (char *)"com.example";
 	fx_expect_error(f, "operators of domain 'com.example' are not supported, only ONNX's own and ONNX Runtime's");
+
+	fx_build_good(f);
+	n = fx_node_of(f, "conv.f");
+	n->op_type = (char *)"\x1b[31mConv\x7f";
+	n->name = (char *)"a\nb";
+	fx_expect_error(f, "node 'a?b' (?[31mConv?): this operator is not supported");
 }
 
 static void errors_in_quantization(void **state)
@@ -90,6 +101,14 @@ static void errors_in_quantization(void **state)
 	fx_build_good(f);
 	om_quantize(m, "again", "conv.f", 0.7f, 1);
 	fx_expect_error(f, "float result 'conv.f' is read 2 times; quantize it first");
+
+	/* the second has the quantization of the pool, but not of what Relu leaves of it */
+	fx_build_good(f);
+	kernel_2x2(m, om_node(m, "MaxPool", "conv", "max.f"));
+	om_node(m, "Relu", "max.f", "relu.f");
+	om_quantize(m, "first", "relu.f", 0.2f, 5);
+	om_quantize(m, "second", "relu.f", 0.1f, 0);
+	fx_expect_error(f, "node 'second.q.node' (QuantizeLinear): float result 'relu.f' is read 2 times; quantize it first");
 
 	fx_build_good(f);
 	fx_node_of(f, "conv.w")->attribute[0]->i = 1;
@@ -129,15 +148,12 @@ static Onnx__NodeProto *build_around(struct fx *f, const char *op, const char *i
 	return om_node(m, op, inputs, "op");
 }
 
-static void kernel_2x2(struct om *m, Onnx__NodeProto *n)
-{
-	om_attr_ints(m, n, "kernel_shape", 2, (const int64_t[]){ 2, 2 });
-}
-
 static void errors_in_concat(void **state)
 {
 	struct fx *f = *state;
 
+	build_around(f, "Concat", "");
+	fx_expect_error(f, "node 'op.node' (Concat): has 0 inputs, must have at least 1");
 	build_around(f, "Concat", "in,conv");
 	fx_expect_error(f, "node 'op.node' (Concat): attribute 'axis' is missing");
 	om_attr_int(&f->m, build_around(f, "Concat", "in,conv"), "axis", 2);
@@ -193,6 +209,12 @@ static void errors_in_pools(void **state)
 	fx_expect_error(f, "only the mean over axes 2 and 3, all pixels of a channel, is supported");
 	build_around(f, "ReduceMean", "in");
 	fx_expect_error(f, "only the mean over axes 2 and 3");
+	om_attr_ints(m, build_around(f, "ReduceMean", "in,conv"), "axes", 2,
+		     (const int64_t[]){ 2, 3 });
+	fx_expect_error(f, "axes 'conv' must be an int64 constant");
+	build_around(f, "ReduceMean", "in,axes");
+	om_vector_i64(m, "axes", 1, (const int64_t[]){ 2 });
+	fx_expect_error(f, "has 1 axes; only 2 and 3 together are supported");
 }
 
 static void errors_in_sums_and_clamps(void **state)
@@ -245,6 +267,65 @@ static void errors_in_products(void **state)
 	fx_expect_error(f, "alpha 0.5, beta 1, transA 0: only 1, 1, 0 are supported");
 }
 
+/* What is added to row i of the result is element i of a column: for each sample another. */
+static void errors_in_columns(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+	unsigned int codes;
+
+	for (codes = 0; codes < 2; codes++) {
+		fx_build_good(f);
+		om_const(m, "column", codes ? ONNX__TENSOR_PROTO__DATA_TYPE__INT32 :
+					      ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT,
+			 (const int64_t[]){ 2, 1, -1 }, (const float[]){ 0, 0 });
+		/* the scales of input times weights */
+		om_const(m, "scale", ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT,
+			 (const int64_t[]){ 2, -1 }, (const float[]){ 0.001f, 0.002f });
+		om_node(m, "DequantizeLinear", "column,scale", "real");
+		fx_node_of(f, "out.f")->input = (char *[]){ (char *)"out.flat", (char *)"out.w",
+							    (char *)(codes ? "real" : "column") };
+		fx_node_of(f, "out.f")->n_input = 3;
+		fx_expect_error(f, codes ? "bias must be 2 int32 values in its last dimension" :
+				"bias must be 2 float or int32 values, one per output channel, in its last dimension");
+	}
+	om_init(m, &f->arena, 6, 0, 0);
+	om_quantize(m, "in", "x", 0.1f, 0);
+	om_weights(m, "w", (const int64_t[]){ 6, 2, -1 }, 1, 0.02f);
+	om_node(m, "MatMul", "in,w", "product");
+	om_const(m, "column", ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, (const int64_t[]){ 2, 1, -1 },
+		 (const float[]){ 1, 2 });
+	om_node(m, "Add", "product,column", "sum");
+	om_quantize(m, "out", "sum", 0.1f, 0);
+	om_output(m, "out");
+	fx_expect_error(f, "node 'sum.node' (Add): bias must be 2 float or int32 values, one per output channel, in its last dimension");
+}
+
+/* Counted before the first of them is looked at, and so before its weights are copied. */
+static void errors_in_the_number_of_layers(void **state)
+{
+	enum { COPIES = FLUIDNPU_MAX_LAYERS };
+	struct fx *f = *state;
+	struct om *m = &f->m;
+	Onnx__NodeProto **nodes, *conv, *copies;
+	unsigned int i;
+
+	fx_build_good(f);
+	conv = fx_node_of(f, "conv.f");
+	om_attr_int(m, conv, "blur", 1);
+	nodes = npucc_alloc(&f->arena, m->graph.n_node + COPIES, sizeof(*nodes));
+	copies = npucc_alloc(&f->arena, COPIES, sizeof(*copies));
+	memcpy(nodes, m->graph.node, m->graph.n_node * sizeof(*nodes));
+	for (i = 0; i < COPIES; i++) {
+		copies[i] = *conv;
+		copies[i].output = npucc_alloc(&f->arena, 1, sizeof(*copies[i].output));
+		copies[i].output[0] = npucc_printf(&f->arena, "copy%u", i);
+		nodes[m->graph.n_node++] = &copies[i];
+	}
+	m->graph.node = nodes;
+	fx_expect_error(f, "more than 1024 layers: the device runs no larger program");
+}
+
 static void errors_in_size(void **state)
 {
 	struct fx *f = *state;
@@ -286,6 +367,15 @@ static void errors_in_reshapes(void **state)
 	fx_expect_error(f, "only reshapes to [N, 144]");
 	build_around(f, "Squeeze", "in");
 	fx_expect_error(f, "only the axes 2 and 3 of [N, C, 1, 1] can be removed");
+	fx_build_good(f);
+	fx_node_of(f, "out.flat")->op_type = (char *)"Squeeze";
+	fx_node_of(f, "out.flat")->input = (char *[]){ (char *)"out.gap", (char *)"axes" };
+	fx_node_of(f, "out.flat")->n_input = 2;
+	om_const(m, "axes", ONNX__TENSOR_PROTO__DATA_TYPE__INT32, (const int64_t[]){ 2, -1 },
+		 (const int32_t[]){ 1, 2 });
+	fx_expect_error(f, "node 'out.flat.node' (Squeeze): axes 'axes' must be an int64 constant");
+	fx_node_of(f, "out.flat")->input[1] = (char *)"in";
+	fx_expect_error(f, "axes 'in' must be an int64 constant");
 	build_around(f, "Gather", "in,shape");
 	om_vector_i64(m, "shape", 1, (const int64_t[]){ 0 });
 	fx_expect_error(f, "is supported in the computation of shapes only; 'in' is no int64 constant");
@@ -293,6 +383,10 @@ static void errors_in_reshapes(void **state)
 	om_vector_i64(m, "shape", 1, (const int64_t[]){ 0 });
 	om_vector_i64(m, "index", 1, (const int64_t[]){ INT64_MIN });
 	fx_expect_error(f, "of 1 elements");
+	build_around(f, "Gather", "shape,index");
+	om_vector_i64(m, "shape", 1, (const int64_t[]){ 0 });
+	om_vector_i64(m, "index", 9, (const int64_t[9]){ 0 });
+	fx_expect_error(f, "node 'op.node' (Gather): a shape of more than 8 dimensions");
 	om_attr_int(m, build_around(f, "Concat", "nine,nine"), "axis", 0);
 	om_vector_i64(m, "nine", 5, (const int64_t[]){ 1, 2, 3, 4, 5 });
 	fx_expect_error(f, "a shape of more than 8 dimensions");
@@ -510,6 +604,8 @@ int main(void)
 		TEST(errors_in_pools),
 		TEST(errors_in_sums_and_clamps),
 		TEST(errors_in_products),
+		TEST(errors_in_columns),
+		TEST(errors_in_the_number_of_layers),
 		TEST(errors_in_size),
 		TEST(errors_in_reshapes),
 		TEST(errors_in_shapes),

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "lower.h"
 #include "npucc_fixture.h"
 
 #define T(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
@@ -178,6 +179,31 @@ static void max_pool_may_change_the_quantization(void **state)
 	assert_int_equal(fx_layer(p, "max.q.node")->op, FLUIDNPU_LAYER_CONCAT);
 	assert_int_equal(fx_table_at(p, fx_layer(p, "max.q.node"), -30), 5);
 	assert_int_equal(fx_table_at(p, fx_layer(p, "max.q.node"), 30), 20);
+
+	/* another QuantizeLinear that agrees reads the same codes */
+	om_quantize(m, "again", "relu.f", 0.2f, 5);
+	assert_same_program(p, fx_compile(f));
+}
+
+/* What is not clamped keeps the codes of the pool for those who want them. */
+static void a_maximum_may_have_two_quantizations(void **state)
+{
+	struct fx *f = *state;
+	struct om *m = &f->m;
+	struct npucc_program *p;
+
+	fx_build_good(f);
+	average_pool(m, "MaxPool", "conv", "max.f");
+	om_quantize(m, "other", "max.f", 0.2f, 5);
+	om_quantize(m, "same", "max.f", 0.1f, 0);
+	om_head(m, "early", "other", 4, 2);
+	om_meta(m, "fluidnpu.exit.thresholds", "0.5");
+	fx_node_of(f, "out.gap.f")->input[0] = (char *)"same";
+	p = fx_compile(f);
+	fx_check_liveness(p);
+	assert_int_equal(fx_layer(p, "out.gap.f.node")->in_off, fx_layer(p, "max.f.node")->out_off);
+	assert_int_equal(fx_layer(p, "early.gap.f.node")->in_off,
+			 fx_layer(p, "other.q.node")->out_off);
 }
 
 /* --- the QOperator form ---------------------------------------------------------------- */
@@ -455,6 +481,82 @@ static void mean_over_pixels_is_a_global_average(void **state)
 	assert_same_program(pool, fx_compile(f));
 }
 
+/* Lowers quantized weights and their Conv or MatMul; what others took before is @taken. */
+static bool lower_weights(struct fx *f, const char *op, uint64_t taken)
+{
+	static const struct {
+		const char *op;
+		npucc_lower_fn *lower;
+	} operators[] = {
+		{ "QuantizeLinear", npucc_lower_quantize },
+		{ "DequantizeLinear", npucc_lower_dequantize },
+		{ "Conv", npucc_lower_conv },
+		{ "MatMul", npucc_lower_matmul },
+	};
+	const bool conv = !strcmp(op, "Conv");
+	struct npucc_layer *layers[FLUIDNPU_MAX_LAYERS];
+	struct npucc_network net = { .layers = layers };
+	struct npucc_lowering l = {
+		.arena = &f->arena, .error = &f->error, .net = &net, .code_bytes = taken,
+	};
+	struct npucc_operand input = { .kind = OPERAND_FLOAT_INPUT, .flat = !conv };
+	struct om *m = &f->m;
+	unsigned int i, k;
+	bool ok = true;
+
+	om_init(m, &f->arena, 4, conv ? 1 : 0, 1);
+	om_quantize(m, "in", "x", 0.1f, 0);
+	om_const(m, "float", T(FLOAT), conv ? (const int64_t[]){ 2, 4, 1, 1, -1 } :
+					      (const int64_t[]){ 4, 2, -1 }, NULL);
+	om_quantize(m, "w", "float", 0.1f, 0);
+	om_node(m, op, "in,w", "out");
+	om_output(m, "out");
+	f->error.text[0] = '\0';
+	l.graph = npucc_graph_build(&f->arena, &m->model, &f->error);
+	assert_non_null(l.graph);
+	l.graph->input->operand = &input;
+	for (i = 0; ok && i < l.graph->num_nodes; i++)
+		for (k = 0; k < sizeof(operators) / sizeof(operators[0]); k++)
+			if (!strcmp(l.graph->nodes[i]->op, operators[k].op))
+				ok = operators[k].lower(&l, l.graph->nodes[i]);
+	return ok;
+}
+
+/* Eight weights are quantized first, then put in order: twice eight codes. */
+static void codes_made_from_constants_are_bounded(void **state)
+{
+	static const char *const ops[] = { "Conv", "MatMul" };
+	struct fx *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		assert_true(lower_weights(f, ops[i], NPUCC_MAX_MODEL_BYTES - 16));
+		assert_false(lower_weights(f, ops[i], NPUCC_MAX_MODEL_BYTES - 15));
+		assert_non_null(strstr(f->error.text, "node 'out.node'"));
+		assert_non_null(strstr(f->error.text, "have more than 1073741824 bytes"));
+		assert_false(lower_weights(f, ops[i], NPUCC_MAX_MODEL_BYTES - 7));
+		assert_non_null(strstr(f->error.text, "node 'w.q.node' (QuantizeLinear): the weights of all nodes up to this one"));
+	}
+}
+
+static void a_bias_is_a_row(void **state)
+{
+	static const int64_t shapes[][3] = { { 2, -1 }, { 1, 2, -1 } };
+	struct npucc_program *p[2];
+	struct fx *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		fx_build_good(f);
+		om_const(&f->m, "bias", T(FLOAT), shapes[i], (const float[]){ 0.1f, -0.3f });
+		fx_node_of(f, "out.f")->input = (char *[]){ (char *)"out.flat", (char *)"out.w",
+							    (char *)"bias" };
+		fx_node_of(f, "out.f")->n_input = 3;
+		p[i] = fx_compile(f);
+	}
+	assert_same_program(p[0], p[1]);
+}
+
 static void global_max_pool_covers_its_input(void **state)
 {
 	struct fx *f = *state;
@@ -531,6 +633,7 @@ int main(void)
 		TEST(add_behind_concat_has_its_own_place),
 		TEST(another_quantization_is_a_table),
 		TEST(max_pool_may_change_the_quantization),
+		TEST(a_maximum_may_have_two_quantizations),
 		TEST(both_forms_give_the_same_program),
 		TEST(mutated_operators_do_not_crash),
 		TEST(qlinear_matmul_is_matmul),
@@ -541,6 +644,8 @@ int main(void)
 		TEST(constants_may_be_written_as_numbers),
 		TEST(shape_arithmetic_is_folded),
 		TEST(mean_over_pixels_is_a_global_average),
+		TEST(codes_made_from_constants_are_bounded),
+		TEST(a_bias_is_a_row),
 		TEST(global_max_pool_covers_its_input),
 		TEST(exits_may_be_listed_in_any_order),
 		TEST(an_exit_may_be_read_on),

@@ -51,9 +51,12 @@ bool npucc_inputs(struct npucc_lowering *l, const struct npucc_node *node,
 {
 	unsigned int i;
 
-	if (node->num_inputs < min || node->num_inputs > max)
-		return npucc_fail_node(l->error, node, "has %u inputs, must have %u to %u",
-				       node->num_inputs, min, max);
+	if (node->num_inputs < min)
+		return npucc_fail_node(l->error, node, "has %u inputs, must have at least %u",
+				       node->num_inputs, min);
+	if (node->num_inputs > max)
+		return npucc_fail_node(l->error, node, "has %u inputs, can have at most %u",
+				       node->num_inputs, max);
 	for (i = 0; i < min; i++)
 		if (!node->inputs[i])
 			return npucc_fail_node(l->error, node, "input %u is missing", i);
@@ -140,14 +143,48 @@ struct npucc_const *npucc_fold(struct npucc_lowering *l, const struct npucc_node
 	return c;
 }
 
+int8_t *npucc_alloc_codes(struct npucc_lowering *l, const struct npucc_node *node, size_t count)
+{
+	if (count > NPUCC_MAX_MODEL_BYTES - l->code_bytes) {
+		npucc_fail_node(l->error, node, "the weights of all nodes up to this one have more than %llu bytes",
+				NPUCC_MAX_MODEL_BYTES);
+		return NULL;
+	}
+	l->code_bytes += count;
+	return npucc_alloc(l->arena, count, 1);
+}
+
+bool npucc_read_axes(struct npucc_lowering *l, const struct npucc_node *node, int64_t axes[2])
+{
+	const struct npucc_value *v = node->num_inputs > 1 ? node->inputs[1] : NULL;
+	bool found;
+
+	if (!npucc_attr_ints(node, "axes", axes, 2, &found, l->error))
+		return false;
+	if (!v)
+		return true;
+	if (!v->constant || !v->constant->i64)
+		return npucc_fail_node(l->error, node, "axes '%s' must be an int64 constant", v->name);
+	if (v->constant->count != 2)
+		return npucc_fail_node(l->error, node, "has %zu axes; only 2 and 3 together are supported",
+				       v->constant->count);
+	memcpy(axes, v->constant->i64, 2 * sizeof(*axes));
+	return true;
+}
+
+static bool too_many_layers(struct npucc_lowering *l)
+{
+	return npucc_fail(l->error, "more than %d layers: the device runs no larger program",
+			  FLUIDNPU_MAX_LAYERS);
+}
+
 static struct npucc_layer *add_layer(struct npucc_lowering *l)
 {
 	struct npucc_network *net = l->net;
 	struct npucc_layer *layer;
 
 	if (net->num_layers == FLUIDNPU_MAX_LAYERS) {
-		npucc_fail(l->error, "more than %d layers: the device runs no larger program",
-			   FLUIDNPU_MAX_LAYERS);
+		too_many_layers(l);
 		return NULL;
 	}
 	layer = npucc_alloc(l->arena, 1, sizeof(*layer));
@@ -229,6 +266,23 @@ static bool lower_node(struct npucc_lowering *l, const struct npucc_node *node)
 	return unknown_operator(l, node);
 }
 
+/*
+ * Each of these makes a layer. Counted beforehand, because each also makes a copy of its weights,
+ * for nothing when there are too many.
+ */
+static bool check_num_matrices(struct npucc_lowering *l)
+{
+	static const char *const matrices[] = {
+		"Conv", "Gemm", "MatMul", "QGemm", "QLinearConv", "QLinearMatMul",
+	};
+	unsigned int count = 0, i, k;
+
+	for (i = 0; i < l->graph->num_nodes; i++)
+		for (k = 0; k < sizeof(matrices) / sizeof(matrices[0]); k++)
+			count += !strcmp(l->graph->nodes[i]->op, matrices[k]);
+	return count <= FLUIDNPU_MAX_LAYERS || too_many_layers(l);
+}
+
 static bool lower_exit(struct npucc_lowering *l, const struct npucc_value *v)
 {
 	struct npucc_network *net = l->net;
@@ -287,6 +341,8 @@ struct npucc_network *npucc_lower(struct npucc_arena *arena, struct npucc_graph 
 	input->kind = OPERAND_FLOAT_INPUT;
 	input->flat = graph->input_rank == 1;
 	graph->input->operand = input;
+	if (!check_num_matrices(&l))
+		return NULL;
 	for (i = 0; i < graph->num_nodes; i++)
 		if (!lower_node(&l, graph->nodes[i]))
 			return NULL;

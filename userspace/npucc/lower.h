@@ -64,11 +64,16 @@ struct npucc_quantization {
 	bool is_unsigned;
 };
 
+/**
+ * struct npucc_lowering - the state of a lowering
+ * @code_bytes: all that npucc_alloc_codes() gave
+ */
 struct npucc_lowering {
 	struct npucc_arena *arena;
 	struct npucc_error *error;
 	struct npucc_graph *graph;
 	struct npucc_network *net;
+	uint64_t code_bytes;
 };
 
 /** npucc_lower() - the network of @graph, layers in topological order; NULL with a message */
@@ -92,6 +97,20 @@ npucc_lower_fn npucc_lower_max_pool, npucc_lower_global_max_pool;	/* lower_pool.
 npucc_lower_fn npucc_lower_average_pool, npucc_lower_qlinear_average_pool;
 npucc_lower_fn npucc_lower_global_average_pool, npucc_lower_qlinear_global_average_pool;
 npucc_lower_fn npucc_lower_reduce_mean;
+
+/**
+ * npucc_alloc_codes() - room for @count codes that are made from a constant; NULL with a message
+ * when they come to more than NPUCC_MAX_MODEL_BYTES with all before: as many nodes may read one
+ * constant, the size of the model is no bound
+ */
+int8_t *npucc_alloc_codes(struct npucc_lowering *l, const struct npucc_node *node, size_t count);
+
+/**
+ * npucc_read_axes() - the two axes of a Squeeze or ReduceMean: an attribute or, in later opsets,
+ * input 1
+ * @axes: stays as it is when the node has none
+ */
+bool npucc_read_axes(struct npucc_lowering *l, const struct npucc_node *node, int64_t axes[2]);
 
 /** npucc_inputs() - does @node have @min to @max inputs, the first @min present, and one output? */
 bool npucc_inputs(struct npucc_lowering *l, const struct npucc_node *node,

@@ -131,10 +131,11 @@ static void set_macs(struct npucc_layer *layer)
 		      layer->window.kernel_w * (layer->in[0]->c / layer->groups);
 }
 
-/* One element per output channel, or one for all. */
-static bool bias_count_ok(const struct npucc_layer *layer, const struct npucc_const *c)
+/* One element per output channel, along the last dimension, or one for all. */
+static bool is_row(const struct npucc_layer *layer, const struct npucc_const *c)
 {
-	return c->count == layer->out->c || c->count == 1;
+	return (c->count == layer->out->c || c->count == 1) && c->rank <= 2 &&
+	       (c->rank < 2 || c->dims[0] == 1);
 }
 
 /* int32 codes of a bias whose DequantizeLinear uses the scale of the accumulator. */
@@ -144,8 +145,8 @@ static bool bias_from_codes(struct npucc_lowering *l, const struct npucc_node *n
 	const struct npucc_const *z = o->zero_point;
 	unsigned int i;
 
-	if (!o->codes->i32 || !bias_count_ok(layer, o->codes) || !bias_count_ok(layer, o->scale))
-		return npucc_fail_node(l->error, node, "bias must be %u int32 values with one scale or one scale each",
+	if (!o->codes->i32 || !is_row(layer, o->codes) || !is_row(layer, o->scale))
+		return npucc_fail_node(l->error, node, "bias must be %u int32 values in its last dimension, with one scale or one scale each",
 				       layer->out->c);
 	for (i = 0; z && i < z->count; i++)
 		if (z->i32[i])
@@ -171,8 +172,8 @@ static bool bias_from_const(struct npucc_lowering *l, const struct npucc_node *n
 {
 	unsigned int i;
 
-	if ((!c->f32 && !c->i32) || !bias_count_ok(layer, c))
-		return npucc_fail_node(l->error, node, "bias must be %u float or int32 values, one per output channel",
+	if ((!c->f32 && !c->i32) || !is_row(layer, c))
+		return npucc_fail_node(l->error, node, "bias must be %u float or int32 values, one per output channel, in its last dimension",
 				       layer->out->c);
 	for (i = 0; i < layer->out->c; i++) {
 		double scale = (double)layer->in[0]->scale * (double)layer->weight_scale[i];
@@ -221,18 +222,21 @@ static bool conv_attrs(struct npucc_lowering *l, const struct npucc_node *node,
 	return true;
 }
 
-static void conv_weights(struct npucc_lowering *l, struct npucc_layer *layer,
-			 const struct npucc_const *c)
+static bool conv_weights(struct npucc_lowering *l, const struct npucc_node *node,
+			 struct npucc_layer *layer, const struct npucc_const *c)
 {
 	size_t out_c = (size_t)c->dims[0], in_c = (size_t)c->dims[1];
 	size_t size = (size_t)c->dims[2] * (size_t)c->dims[3], m, p, i;
 
-	layer->weights = npucc_alloc(l->arena, c->count, 1);
+	layer->weights = npucc_alloc_codes(l, node, c->count);
+	if (!layer->weights)
+		return false;
 	for (m = 0; m < out_c; m++)
 		for (i = 0; i < in_c; i++)
 			for (p = 0; p < size; p++)
 				layer->weights[(m * size + p) * in_c + i] =
 					code_at(c, (m * in_c + i) * size + p);
+	return true;
 }
 
 static bool lower_conv(struct npucc_lowering *l, const struct npucc_node *node,
@@ -259,7 +263,8 @@ static bool lower_conv(struct npucc_lowering *l, const struct npucc_node *node,
 		return false;
 	layer->window = window;
 	layer->groups = (unsigned int)groups;
-	conv_weights(l, layer, codes);
+	if (!conv_weights(l, node, layer, codes))
+		return false;
 	set_weight_scales(l, layer, &m->w);
 	set_macs(layer);
 	return npucc_attach_bias(l, node, layer, m->bias);
@@ -281,14 +286,16 @@ bool npucc_lower_qlinear_conv(struct npucc_lowering *l, const struct npucc_node 
 }
 
 /* The matrix @c, [out][in] or (@transposed false) [in][out], as a kernel as large as @in. */
-static void matrix_weights(struct npucc_lowering *l, struct npucc_layer *layer,
-			   const struct npucc_const *c, bool transposed)
+static bool matrix_weights(struct npucc_lowering *l, const struct npucc_node *node,
+			   struct npucc_layer *layer, const struct npucc_const *c, bool transposed)
 {
 	const struct npucc_tensor *in = layer->in[0];
 	size_t depth = npucc_tensor_bytes(in), size = (size_t)in->h * in->w;
 	size_t out_c = layer->out->c, m, i, p;
 
-	layer->weights = npucc_alloc(l->arena, c->count, 1);
+	layer->weights = npucc_alloc_codes(l, node, c->count);
+	if (!layer->weights)
+		return false;
 	for (m = 0; m < out_c; m++)
 		for (i = 0; i < in->c; i++)
 			for (p = 0; p < size; p++) {
@@ -297,6 +304,7 @@ static void matrix_weights(struct npucc_lowering *l, struct npucc_layer *layer,
 				layer->weights[m * depth + p * in->c + i] =
 					code_at(c, transposed ? m * depth + k : k * out_c + m);
 			}
+	return true;
 }
 
 /* y = x W^T (@transposed) or x W, plus bias. */
@@ -326,7 +334,8 @@ static bool lower_matrix(struct npucc_lowering *l, const struct npucc_node *node
 	node->outputs[0]->operand->flat = true;
 	layer->window.kernel_h = x->h;
 	layer->window.kernel_w = x->w;
-	matrix_weights(l, layer, codes, transposed);
+	if (!matrix_weights(l, node, layer, codes, transposed))
+		return false;
 	set_weight_scales(l, layer, &m->w);
 	set_macs(layer);
 	return npucc_attach_bias(l, node, layer, m->bias);

@@ -282,18 +282,11 @@ bool npucc_lower_reduce_mean(struct npucc_lowering *l, const struct npucc_node *
 	static const char *const known[] = { "axes", "keepdims", "noop_with_empty_axes", NULL };
 	int64_t axes[2] = { 0 }, keep = 1;
 	const struct npucc_operand *x;
-	const struct npucc_const *c;
-	bool found;
 
 	if (!npucc_inputs(l, node, 1, 2) || !npucc_attrs_known(node, known, l->error) ||
-	    !npucc_attr_ints(node, "axes", axes, 2, &found, l->error) ||
+	    !npucc_read_axes(l, node, axes) ||
 	    !npucc_attr_int(node, "keepdims", &keep, l->error))
 		return false;
-	c = node->num_inputs > 1 && node->inputs[1] ? node->inputs[1]->constant : NULL;
-	if (c && c->i64 && c->count == 2) {
-		axes[0] = c->i64[0];
-		axes[1] = c->i64[1];
-	}
 	if ((axes[0] != 2 && axes[0] != -2) || (axes[1] != 3 && axes[1] != -1))
 		return npucc_fail_node(l->error, node, "only the mean over axes 2 and 3, all pixels of a channel, is supported");
 	x = npucc_operand_real(l, node, 0);

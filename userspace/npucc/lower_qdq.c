@@ -119,16 +119,22 @@ static struct npucc_tensor *finish(struct npucc_lowering *l, const struct npucc_
 	return npucc_finish_layer(l, node, layer) ? layer->out : NULL;
 }
 
-/* A maximum has the quantization of its input; another layer changes that, and clamps. */
+/*
+ * The maximum @o has the quantization of its input; another layer changes that, and clamps. What
+ * stands for a clamped maximum is that layer's output, not the pool's.
+ */
 static struct npucc_tensor *finish_max_pool(struct npucc_lowering *l, const struct npucc_node *node,
-					    struct npucc_layer *pool,
+					    struct npucc_operand *o,
 					    const struct npucc_quantization *q)
 {
+	struct npucc_layer *pool = o->layer;
 	const struct npucc_quantization same = npucc_quantization_of(pool->in[0]);
 	struct npucc_layer *layer = npucc_requantize(l, node, pool->out);
 
 	if (!layer)
 		return NULL;
+	if (pool->real_min > -INFINITY || pool->real_max < INFINITY)
+		o->tensor = layer->out;
 	layer->real_min = pool->real_min;
 	layer->real_max = pool->real_max;
 	pool->real_min = -INFINITY;
@@ -140,7 +146,7 @@ static struct npucc_tensor *finish_max_pool(struct npucc_lowering *l, const stru
 static struct npucc_tensor *quantize(struct npucc_lowering *l, const struct npucc_node *node,
 				     const struct npucc_quantization *q)
 {
-	const struct npucc_operand *o = node->inputs[0]->operand;
+	struct npucc_operand *o = node->inputs[0]->operand;
 	struct npucc_layer *layer = o->layer;
 
 	if (o->tensor->quantized && is_quantized_with(o->tensor, q))
@@ -155,7 +161,7 @@ static struct npucc_tensor *quantize(struct npucc_lowering *l, const struct npuc
 		return NULL;
 	}
 	if (layer->op == FLUIDNPU_LAYER_MAXPOOL && !is_quantized_with(layer->in[0], q))
-		return finish_max_pool(l, node, layer, q);
+		return finish_max_pool(l, node, o, q);
 	return finish(l, node, layer, q);
 }
 
@@ -251,7 +257,9 @@ static bool quantize_const(struct npucc_lowering *l, const struct npucc_node *no
 				       s->count, (long long)axis, node->inputs[0]->name);
 	for (k = (unsigned int)axis + 1; s->count != 1 && k < c->rank; k++)
 		inner *= (size_t)c->dims[k];
-	codes = npucc_alloc(l->arena, c->count, 1);
+	codes = npucc_alloc_codes(l, node, c->count);
+	if (!codes)
+		return false;
 	quantize_numbers(codes, c->f32, c->count, inner, s, z);
 	out = npucc_fold(l, node, z && z->i8 ? T(INT8) : T(UINT8), c->rank, c->dims);
 	if (z && z->i8)

@@ -136,7 +136,6 @@ bool npucc_lower_squeeze(struct npucc_lowering *l, const struct npucc_node *node
 	const struct npucc_const *c;
 	int64_t axes[2] = { 2, 3 };
 	const struct npucc_tensor *t;
-	bool found;
 
 	if (!npucc_inputs(l, node, 1, 2) || !npucc_attrs_known(node, known, l->error))
 		return false;
@@ -146,14 +145,11 @@ bool npucc_lower_squeeze(struct npucc_lowering *l, const struct npucc_node *node
 			return npucc_fail_node(l->error, node, "of %zu elements is not supported", c->count);
 		return c && fold_copy(l, node, c, 0);
 	}
-	if (!npucc_attr_ints(node, "axes", axes, 2, &found, l->error))
+	if (!npucc_read_axes(l, node, axes))
 		return false;
-	c = node->num_inputs > 1 && node->inputs[1] ? node->inputs[1]->constant : NULL;
-	if (c && c->i64 && c->count == 2)
-		memcpy(axes, c->i64, sizeof(axes));
 	t = node->inputs[0]->operand ? node->inputs[0]->operand->tensor : NULL;
-	if ((c && c->count != 2) || (axes[0] != 2 && axes[0] != -2) ||
-	    (axes[1] != 3 && axes[1] != -1) || is_flat(node) || (t && (t->h != 1 || t->w != 1)))
+	if ((axes[0] != 2 && axes[0] != -2) || (axes[1] != 3 && axes[1] != -1) ||
+	    is_flat(node) || (t && (t->h != 1 || t->w != 1)))
 		return npucc_fail_node(l->error, node, "only the axes 2 and 3 of [N, C, 1, 1] can be removed");
 	return rename_operand(l, node, true);
 }
@@ -227,6 +223,9 @@ bool npucc_lower_gather(struct npucc_lowering *l, const struct npucc_node *node)
 		return false;
 	if (axis && axis != -1)
 		return npucc_fail_node(l->error, node, "axis %lld of a vector", (long long)axis);
+	if (indices->count > NPUCC_MAX_RANK)
+		return npucc_fail_node(l->error, node, "a shape of more than %d dimensions",
+				       NPUCC_MAX_RANK);
 	out = npucc_alloc(l->arena, indices->count, sizeof(*out));
 	for (i = 0; i < indices->count; i++) {
 		at = indices->i64[i] + (indices->i64[i] < 0 ? (int64_t)data->count : 0);
