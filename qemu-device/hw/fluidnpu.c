@@ -99,6 +99,7 @@ static uint64_t fluidnpu_now(FluidNPUState *s)
 static void fluidnpu_rearm(FluidNPUState *s)
 {
     uint64_t deadline = fnpu_dev_deadline(s->dev);
+    int64_t ns;
 
     /* what the virtual clock cannot reach, as a damaged snapshot may say, is never */
     if (deadline == FNPU_NEVER ||
@@ -107,8 +108,12 @@ static void fluidnpu_rearm(FluidNPUState *s)
         return;
     }
     /* rounded up: when the timer fires, fluidnpu_now() has reached the deadline */
-    timer_mod(s->timer, muldiv64_round_up(deadline, NANOSECONDS_PER_SECOND,
-                                          s->config.clock_hz));
+    ns = muldiv64_round_up(deadline, NANOSECONDS_PER_SECOND, s->config.clock_hz);
+    /*
+     * Never in the past: the main loop would fire it again and again before it lets go of
+     * the BQL, which fnpu_dev_advance() returned early for.
+     */
+    timer_mod(s->timer, MAX(ns, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) + 1));
 }
 
 /* The timer has fired, the worker has finished what was due, or the VM goes on. */
