@@ -20,10 +20,11 @@ static float fma_code(int q, float r, float c)
 	const double part = sum.d - product;
 	/* what the sum lacks, exactly (Knuth's TwoSum); a NaN where it is not finite */
 	const double error = (product - (sum.d - part)) + ((double)c - part);
+	const bool outwards = (error > 0.0) == (sum.d > 0.0);
 
 	/* one step towards the error: the bits grow with the magnitude */
 	if ((error > 0.0 || error < 0.0) && !(sum.u & 1))
-		sum.u += (error > 0.0) == (sum.d > 0.0) ? 1 : -1;
+		sum.u += outwards ? 1 : -1;
 	return (float)sum.d;
 }
 
