@@ -593,14 +593,13 @@ struct node {
 	uint32_t id;
 	uint64_t now;
 	uint64_t time;
-	int running;
-	uint64_t group_begin, switch_end, group_end, write_back_end;
-	struct fnpu_cost group_cost;
 	struct fnpu_cq cq;
 	uint64_t counters[FLUIDNPU_CNT_NUM];
-	uint8_t work[offsetof(struct fnpu_work, samples)];
-	unsigned int num_samples, num_passes;
-	struct fluidnpu_hw_policy passes[MAX_BATCH];
+	/* the running group, but for its samples and what its heads found */
+	uint8_t group[offsetof(struct fnpu_state, work.samples) -
+		      offsetof(struct fnpu_state, running)];
+	uint8_t layout[offsetof(struct fnpu_state, work.heads) -
+		       offsetof(struct fnpu_state, work.num_samples)];
 	struct queue_copy {
 		uint8_t start[offsetof(struct fnpu_queue, queued_time[RING_ENTRIES])];
 		uint8_t program[offsetof(struct fnpu_queue, batches) -
@@ -646,18 +645,10 @@ static void save(const struct world *w, struct node *n)
 
 	n->now = w->tb->now;
 	n->time = s->time;
-	n->running = s->running;
-	n->group_begin = s->group_begin;
-	n->switch_end = s->switch_end;
-	n->group_end = s->group_end;
-	n->write_back_end = s->write_back_end;
-	n->group_cost = s->group_cost;
 	n->cq = s->cq;
 	memcpy(n->counters, s->counters, sizeof(n->counters));
-	memcpy(n->work, &s->work, sizeof(n->work));
-	n->num_samples = s->work.num_samples;
-	n->num_passes = s->work.num_passes;
-	memcpy(n->passes, s->work.passes, sizeof(n->passes));
+	memcpy(n->group, &s->running, sizeof(n->group));
+	memcpy(n->layout, &s->work.num_samples, sizeof(n->layout));
 	for (unsigned int q = 0; q < NUM_QUEUES; q++)
 		save_queue(w, q, &n->queues[q]);
 	n->book = w->book;
@@ -679,18 +670,10 @@ static void restore(struct world *w, const struct node *n)
 
 	w->tb->now = n->now;
 	s->time = n->time;
-	s->running = n->running;
-	s->group_begin = n->group_begin;
-	s->switch_end = n->switch_end;
-	s->group_end = n->group_end;
-	s->write_back_end = n->write_back_end;
-	s->group_cost = n->group_cost;
 	s->cq = n->cq;
 	memcpy(s->counters, n->counters, sizeof(n->counters));
-	memcpy(&s->work, n->work, sizeof(n->work));
-	s->work.num_samples = n->num_samples;
-	s->work.num_passes = n->num_passes;
-	memcpy(s->work.passes, n->passes, sizeof(n->passes));
+	memcpy(&s->running, n->group, sizeof(n->group));
+	memcpy(&s->work.num_samples, n->layout, sizeof(n->layout));
 	for (unsigned int q = 0; q < NUM_QUEUES; q++)
 		restore_queue(w, q, &n->queues[q]);
 	w->book = n->book;
