@@ -23,9 +23,7 @@
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
 #include "fluidnpu_mmu.h"
-
-#define FLUIDNPU_MIN_EVENT_ENTRIES	32
-#define FLUIDNPU_MAX_EVENT_ENTRIES	65536
+#include "fluidnpu_validate.h"
 
 static void fluidnpu_file_release(struct kref *ref)
 {
@@ -154,32 +152,6 @@ err_free:
 	return ERR_PTR(ret);
 }
 
-static int fluidnpu_ctx_create_check(struct drm_device *drm,
-				     const struct drm_fluidnpu_ctx_create *args)
-{
-	if (args->flags || args->pad) {
-		drm_dbg(drm, "ctx_create: flags %#x or pad %#x is not 0\n", args->flags, args->pad);
-		return -EINVAL;
-	}
-	if (args->priority >= FLUIDNPU_NUM_PRIORITIES) {
-		drm_dbg(drm, "ctx_create: no priority %u\n", args->priority);
-		return -EINVAL;
-	}
-	if (!is_power_of_2(args->event_entries) ||
-	    args->event_entries < FLUIDNPU_MIN_EVENT_ENTRIES ||
-	    args->event_entries > FLUIDNPU_MAX_EVENT_ENTRIES) {
-		drm_dbg(drm, "ctx_create: event_entries %u is not a power of two in %u..%u\n",
-			args->event_entries, FLUIDNPU_MIN_EVENT_ENTRIES,
-			FLUIDNPU_MAX_EVENT_ENTRIES);
-		return -EINVAL;
-	}
-	if (args->priority > DRM_FLUIDNPU_PRIORITY_NORMAL && !capable(CAP_SYS_NICE)) {
-		drm_dbg(drm, "ctx_create: priority %u needs CAP_SYS_NICE\n", args->priority);
-		return -EACCES;
-	}
-	return 0;
-}
-
 /**
  * fluidnpu_ioctl_ctx_create - CTX_CREATE
  * @drm: device
@@ -196,9 +168,13 @@ int fluidnpu_ioctl_ctx_create(struct drm_device *drm, void *data, struct drm_fil
 	struct fluidnpu_ctx *ctx;
 	int ret;
 
-	ret = fluidnpu_ctx_create_check(drm, args);
+	ret = fluidnpu_check_ctx_create(drm, args);
 	if (ret)
 		return ret;
+	if (args->priority > DRM_FLUIDNPU_PRIORITY_NORMAL && !capable(CAP_SYS_NICE)) {
+		drm_dbg(drm, "ctx_create: priority %u needs CAP_SYS_NICE\n", args->priority);
+		return -EACCES;
+	}
 
 	obj = drm_gem_object_lookup(file, args->event_handle);
 	if (!obj) {

@@ -21,6 +21,7 @@
 #include "fluidnpu_device.h"
 #include "fluidnpu_gem.h"
 #include "fluidnpu_mmu.h"
+#include "fluidnpu_validate.h"
 
 /* Called with the lock of the buffer object held, drops it. */
 static void fluidnpu_mapping_release(struct kref *ref)
@@ -334,14 +335,9 @@ int fluidnpu_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file
 	u32 handle;
 	int ret;
 
-	if (args->flags) {
-		drm_dbg(drm, "bo_create: unknown flags %#x\n", args->flags);
-		return -EINVAL;
-	}
-	if (!args->size || args->size > FLUIDNPU_VA_END - FLUIDNPU_VA_START - PAGE_SIZE) {
-		drm_dbg(drm, "bo_create: size %llu is out of range\n", args->size);
-		return -EINVAL;
-	}
+	ret = fluidnpu_check_bo_create(drm, args);
+	if (ret)
+		return ret;
 	/* Pages stay pinned: do not let others be killed for what cannot succeed. */
 	if (args->size >> PAGE_SHIFT > totalram_pages()) {
 		drm_dbg(drm, "bo_create: size %llu is more than all memory\n", args->size);
@@ -388,8 +384,8 @@ int fluidnpu_ioctl_bo_info(struct drm_device *drm, void *data, struct drm_file *
 	struct drm_fluidnpu_bo_info *args = data;
 	struct fluidnpu_mapping *mapping;
 
-	if (args->pad) {
-		drm_dbg(drm, "bo_info: pad %#x is not 0\n", args->pad);
+	if (args->flags) {
+		drm_dbg(drm, "bo_info: flags %#x is not 0\n", args->flags);
 		return -EINVAL;
 	}
 

@@ -28,10 +28,7 @@
 #include "fluidnpu_fence.h"
 #include "fluidnpu_gem.h"
 #include "fluidnpu_job.h"
-
-#define FLUIDNPU_MAX_STRIDE	1024
-
-#define FLUIDNPU_PROGRAM_ALIGN	64
+#include "fluidnpu_validate.h"
 
 /**
  * struct fluidnpu_signal - a syncobj that the last job signals
@@ -72,31 +69,6 @@ static struct drm_device *fluidnpu_submit_drm(struct fluidnpu_submit *submit)
 	return submit->file->minor->dev;
 }
 
-/* Check the frame of a user array; @name is for the debug log. */
-static int fluidnpu_check_array(struct drm_device *drm, const char *name,
-				const struct drm_fluidnpu_array *array, size_t size,
-				u32 min_count, u32 max_count)
-{
-	if (array->count < min_count) {
-		drm_dbg(drm, "%s.count %u is less than %u\n", name, array->count, min_count);
-		return -EINVAL;
-	}
-	if (array->count > max_count) {
-		drm_dbg(drm, "%s.count %u is more than %u\n", name, array->count, max_count);
-		return -E2BIG;
-	}
-	if (array->count && array->stride < size) {
-		drm_dbg(drm, "%s.stride %u is less than %zu\n", name, array->stride, size);
-		return -EINVAL;
-	}
-	if (array->count && array->stride > FLUIDNPU_MAX_STRIDE) {
-		drm_dbg(drm, "%s.stride %u is more than %u\n", name, array->stride,
-			FLUIDNPU_MAX_STRIDE);
-		return -E2BIG;
-	}
-	return 0;
-}
-
 /* Copy element @i; what a later user space has added to it must be zero. */
 static int fluidnpu_copy_element(void *dst, size_t size, const struct drm_fluidnpu_array *array,
 				 u32 i)
@@ -122,17 +94,9 @@ static int fluidnpu_copy_samples(struct drm_device *drm, struct fluidnpu_job *jo
 			drm_dbg(drm, "job.samples[%u] cannot be copied: %d\n", i, ret);
 			return ret;
 		}
-		if (sample->start_layer >= FLUIDNPU_MAX_LAYERS ||
-		    sample->start_layer != job->samples[0].start_layer) {
-			drm_dbg(drm, "job.samples[%u].start_layer %u is too large or not the first one's\n",
-				i, sample->start_layer);
-			return -EINVAL;
-		}
-		if (sample->exit_index >= FLUIDNPU_MAX_EXITS) {
-			drm_dbg(drm, "job.samples[%u].exit_index %u is too large\n", i,
-				sample->exit_index);
-			return -EINVAL;
-		}
+		ret = fluidnpu_check_sample(drm, sample, i, job->samples[0].start_layer);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
@@ -169,35 +133,6 @@ static int fluidnpu_lookup_bos(struct drm_file *file, struct fluidnpu_job *job,
 	return 0;
 }
 
-static int fluidnpu_check_job(struct drm_device *drm, const struct drm_fluidnpu_job *args)
-{
-	struct fluidnpu_device *fdev = to_fluidnpu_device(drm);
-	int ret;
-
-	if (args->flags & ~DRM_FLUIDNPU_JOB_NO_EXIT) {
-		drm_dbg(drm, "job.flags %#x is not known\n", args->flags);
-		return -EINVAL;
-	}
-	if (!IS_ALIGNED(args->program_iova, FLUIDNPU_PROGRAM_ALIGN) ||
-	    args->program_iova < FLUIDNPU_VA_START || args->program_iova >= FLUIDNPU_VA_END) {
-		drm_dbg(drm, "job.program_iova %#llx is out of range or not aligned to %u\n",
-			args->program_iova, FLUIDNPU_PROGRAM_ALIGN);
-		return -EINVAL;
-	}
-	if (args->program_bytes < sizeof(struct fluidnpu_hw_program)) {
-		drm_dbg(drm, "job.program_bytes %u is less than a program header\n",
-			args->program_bytes);
-		return -EINVAL;
-	}
-
-	ret = fluidnpu_check_array(drm, "job.samples", &args->samples,
-				   sizeof(struct drm_fluidnpu_sample), 1, fdev->geometry.max_batch);
-	if (ret)
-		return ret;
-	return fluidnpu_check_array(drm, "job.bos", &args->bos, sizeof(u32), 0,
-				    FLUIDNPU_MAX_JOB_BOS);
-}
-
 static int fluidnpu_job_init_sched(struct fluidnpu_job *job, struct drm_file *file)
 {
 #if FLUIDNPU_HAVE_SCHED_CLIENT_ID
@@ -216,7 +151,7 @@ static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
 	u32 events;
 	int ret;
 
-	ret = fluidnpu_check_job(drm, args);
+	ret = fluidnpu_check_job(drm, args, to_fluidnpu_device(drm)->geometry.max_batch);
 	if (ret)
 		return ret;
 
@@ -347,10 +282,9 @@ static int fluidnpu_submit_add_syncs(struct fluidnpu_submit *submit,
 			drm_dbg(drm, "submit.syncs[%u] cannot be copied: %d\n", i, ret);
 			return ret;
 		}
-		if (sync.flags & ~DRM_FLUIDNPU_SYNC_SIGNAL) {
-			drm_dbg(drm, "submit.syncs[%u].flags %#x is not known\n", i, sync.flags);
-			return -EINVAL;
-		}
+		ret = fluidnpu_check_sync(drm, &sync, i);
+		if (ret)
+			return ret;
 		ret = sync.flags & DRM_FLUIDNPU_SYNC_SIGNAL ?
 			fluidnpu_submit_add_signal(submit, &sync) :
 			fluidnpu_submit_add_wait(submit, &sync);
@@ -601,16 +535,7 @@ int fluidnpu_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *f
 	struct fluidnpu_submit *submit;
 	int ret;
 
-	if (args->flags) {
-		drm_dbg(drm, "submit.flags %#x is not known\n", args->flags);
-		return -EINVAL;
-	}
-	ret = fluidnpu_check_array(drm, "submit.jobs", &args->jobs,
-				   sizeof(struct drm_fluidnpu_job), 1, FLUIDNPU_MAX_JOBS);
-	if (ret)
-		return ret;
-	ret = fluidnpu_check_array(drm, "submit.syncs", &args->syncs,
-				   sizeof(struct drm_fluidnpu_sync), 0, FLUIDNPU_MAX_SYNCS);
+	ret = fluidnpu_check_submit(drm, args);
 	if (ret)
 		return ret;
 

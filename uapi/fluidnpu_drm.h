@@ -11,17 +11,23 @@
  *
  * A job can be submitted by ioctl (many jobs at a time, completion through
  * syncobjs, BO_WAIT and events) or as an io_uring command
- * (one job, the CQE comes when the job has ended).
+ * (one job, the CQE comes when the job has ended). INJECT submits jobs that join the
+ * batch that runs instead of waiting for its end; YIELD asks for a job's
+ * samples back at the next layer boundary, to go on with them later.
  *
  * Rules: reserved and pad fields are zero; unknown flags are refused with
  * EINVAL; times are CLOCK_MONOTONIC nanoseconds unless they are device times
  * (cycles of drm_fluidnpu_info.clock_hz).
  *
+ * What a client can name belongs to its own file: handles, context ids, iovas and a
+ * job's user_data. Nothing of another client can be addressed.
+ *
  * Errors of calls: ENOENT no such handle, context or syncobj; EFAULT bad pointer;
  * EINVAL bad field (the kernel's debug log names it); E2BIG array or structure
  * larger than this kernel knows, or not zero where it knows nothing; EACCES no
  * right to that priority; EBUSY all address spaces of the device are in use;
- * ENOSPC no iova or context id left; ENOBUFS no room in the event ring; ENOMEM;
+ * ENOSPC no iova or context id left; ENOBUFS no room in the event ring; ENOMEM, also for
+ * a client or all of them that reach the limit of BO memory; EBADF not an eventfd;
  * EINTR a signal came, call again; ETIMEDOUT BO_WAIT's time has passed; EIO the
  * context is banned, as it is after its third job that timed out, or the device
  * is dead; ENODEV device gone.
@@ -48,7 +54,7 @@ extern "C" {
 
 #define FLUIDNPU_DRIVER_NAME		"fluidnpu"
 #define FLUIDNPU_ABI_MAJOR		1
-#define FLUIDNPU_ABI_MINOR		0
+#define FLUIDNPU_ABI_MINOR		1
 
 #define DRM_FLUIDNPU_DEV_QUERY		0x00
 #define DRM_FLUIDNPU_BO_CREATE		0x01
@@ -57,11 +63,17 @@ extern "C" {
 #define DRM_FLUIDNPU_CTX_CREATE		0x04
 #define DRM_FLUIDNPU_CTX_DESTROY	0x05
 #define DRM_FLUIDNPU_SUBMIT		0x06
+#define DRM_FLUIDNPU_INJECT		0x07
+#define DRM_FLUIDNPU_YIELD		0x08
+#define DRM_FLUIDNPU_EVENTS		0x09
+#define DRM_FLUIDNPU_PERF		0x0a
 
 /** enum drm_fluidnpu_query - what DEV_QUERY can tell */
 enum drm_fluidnpu_query {
 	DRM_FLUIDNPU_QUERY_INFO = 0,		/* struct drm_fluidnpu_info */
 	DRM_FLUIDNPU_QUERY_COUNTERS = 1,	/* struct drm_fluidnpu_counters */
+	DRM_FLUIDNPU_QUERY_QUEUES = 2,		/* struct drm_fluidnpu_queue_info[num_queues] */
+	DRM_FLUIDNPU_QUERY_QUEUE_COUNTERS = 3,	/* struct drm_fluidnpu_counters[num_queues] */
 };
 
 /**
@@ -85,6 +97,14 @@ struct drm_fluidnpu_dev_query {
  * @max_jobs: per SUBMIT
  * @va_start, @va_bytes: range of iovas
  * @geometry: of the NPU
+ * @abi_version: of this interface, FLUIDNPU_ABI_MAJOR << 16 | FLUIDNPU_ABI_MINOR
+ * @num_queues: that serve contexts, see DRM_FLUIDNPU_QUERY_QUEUES
+ * @max_job_bos: BOs that a job can name
+ * @max_syncs: per SUBMIT
+ * @max_contexts: per file
+ * @coalesce_ns: how much later than its cause an event can be seen at most, because
+ *	many jobs share an interrupt; 0: at once
+ * @memory_bytes: limit of all BOs that one client creates
  */
 struct drm_fluidnpu_info {
 	__u32 hw_version;
@@ -94,23 +114,44 @@ struct drm_fluidnpu_info {
 	__u64 va_start;
 	__u64 va_bytes;
 	struct fluidnpu_hw_geometry geometry;
+	__u32 abi_version;
+	__u32 num_queues;
+	__u32 max_job_bos;
+	__u32 max_syncs;
+	__u32 max_contexts;
+	__u32 coalesce_ns;
+	__u64 memory_bytes;
 };
 
 /**
- * struct drm_fluidnpu_counters - the device's counters
+ * struct drm_fluidnpu_queue_info - a queue of the device
+ * @priorities: bit mask of the enum drm_fluidnpu_priority that it serves
+ * @max_jobs: that it takes at a time; the others wait in the kernel
+ */
+struct drm_fluidnpu_queue_info {
+	__u32 priorities;
+	__u32 max_jobs;
+	__u32 reserved[2];
+};
+
+/**
+ * struct drm_fluidnpu_counters - the counters of the device or of a queue
  * @time: device time of the reading, cycles
- * @values: indexed by enum fluidnpu_counter
+ * @values: indexed by enum fluidnpu_counter. They only grow: the driver adds up what
+ *	they were before a reset or a sleep of the device
  */
 struct drm_fluidnpu_counters {
 	__u64 time;
 	__u64 values[FLUIDNPU_CNT_NUM];
 };
 
+#define DRM_FLUIDNPU_BO_READONLY	(1u << 0)	/* the NPU may read it only */
+
 /**
  * struct drm_fluidnpu_bo_create - BO_CREATE
  * @size: in: bytes, not 0; out: rounded up to pages. All of them are taken at
- *	once and stay in memory
- * @flags: 0
+ *	once, stay in memory and count against the client's limit
+ * @flags: DRM_FLUIDNPU_BO_*
  * @handle: out: GEM handle; freed with DRM_IOCTL_GEM_CLOSE
  * @iova: out: where the NPU sees it
  * @mmap_offset: out: offset for mmap() of the device file, with MAP_SHARED
@@ -126,13 +167,14 @@ struct drm_fluidnpu_bo_create {
 /**
  * struct drm_fluidnpu_bo_info - BO_INFO, for imported buffers above all
  * @handle: in
- * @pad: 0
+ * @flags: in: 0; out: DRM_FLUIDNPU_BO_*. An imported buffer is READONLY if its dma-buf
+ *	was exported without the right to write
  * @size, @iova, @mmap_offset: out, as of BO_CREATE. @mmap_offset is 0 for an
  *	imported buffer: map the dma-buf itself
  */
 struct drm_fluidnpu_bo_info {
 	__u32 handle;
-	__u32 pad;
+	__u32 flags;
 	__u64 size;
 	__u64 iova;
 	__u64 mmap_offset;
@@ -209,10 +251,11 @@ struct drm_fluidnpu_event_ring {
 #define DRM_FLUIDNPU_EVENT_EXIT		FLUIDNPU_CQE_EXIT	/* a sample left */
 #define DRM_FLUIDNPU_EVENT_JOB		FLUIDNPU_CQE_JOB	/* a job ended: the last event of a job */
 #define DRM_FLUIDNPU_EVENT_HEAD		FLUIDNPU_CQE_HEAD	/* DRM_FLUIDNPU_JOB_NO_EXIT: a head reported */
+#define DRM_FLUIDNPU_EVENT_YIELD	FLUIDNPU_CQE_YIELD	/* a sample was handed back */
 
 /**
  * struct drm_fluidnpu_event - entry of an event ring
- * @user_data: of the sample (EXIT, HEAD) or the job (JOB)
+ * @user_data: of the sample (EXIT, HEAD, YIELD) or the job (JOB)
  * @time: device time of the event, 0 for a job that the device did not end
  * @queued: device time when the job reached the device, 0 if it did not say
  * @started: device time when the job's first layer started, likewise
@@ -221,7 +264,7 @@ struct drm_fluidnpu_event_ring {
  * @exit_index: EXIT, HEAD
  * @class_index: EXIT, HEAD: top-1 class
  * @live_batch: samples that ran together when it happened
- * @layer: at which it happened
+ * @layer: at which it happened; YIELD: start_layer for the sample to go on
  * @confidence, @entropy, @margin: binary32 bits, see struct fluidnpu_hw_cqe
  * @reserved: 0
  */
@@ -274,17 +317,18 @@ struct drm_fluidnpu_sample {
 };
 
 #define DRM_FLUIDNPU_JOB_NO_EXIT	(1u << 0)	/* all samples run to the last exit */
+#define DRM_FLUIDNPU_JOB_NOP		(1u << 1)	/* no program, no samples: a mark in the order */
 
 /**
  * struct drm_fluidnpu_job - one job
- * @program_iova: struct fluidnpu_hw_program, 64-byte aligned
- * @program_bytes: that the device may read there
- * @flags: DRM_FLUIDNPU_JOB_*
- * @samples: of struct drm_fluidnpu_sample, 1..max_batch
+ * @program_iova: struct fluidnpu_hw_program, 64-byte aligned (NOP: 0)
+ * @program_bytes: that the device may read there (NOP: 0)
+ * @flags: DRM_FLUIDNPU_JOB_*; NOP stands alone and is not for INJECT
+ * @samples: of struct drm_fluidnpu_sample, 1..max_batch (NOP: none)
  * @bos: of __u32: GEM handles of all BOs that the job uses (at most 64): they
  *	stay alive and busy until it has ended. Those that are shared through dma-buf
  *	are waited for and marked as written; otherwise only syncobjs synchronise
- * @user_data: returned in its JOB event
+ * @user_data: returned in its JOB event; YIELD finds the job by it
  */
 struct drm_fluidnpu_job {
 	__u64 program_iova;
@@ -312,7 +356,13 @@ struct drm_fluidnpu_sync {
 };
 
 /**
- * struct drm_fluidnpu_submit - SUBMIT: all jobs or none
+ * struct drm_fluidnpu_submit - SUBMIT and INJECT: all jobs or none
+ *
+ * A job of INJECT joins the batch that the context's queue runs, at the next layer
+ * boundary, if that is of the same program and file and has reached the
+ * job's start_layer (see FLUIDNPU_OP_INJECT); otherwise it waits for its turn
+ * and runs like one of SUBMIT. It does not overtake jobs that were submitted before it.
+ *
  * @ctx_id: context
  * @flags: 0
  * @jobs: of struct drm_fluidnpu_job, 1..max_jobs; they run in this order
@@ -325,16 +375,90 @@ struct drm_fluidnpu_submit {
 	struct drm_fluidnpu_array syncs;
 };
 
-/*
- * io_uring commands (IORING_OP_URING_CMD, sqe->cmd_op). The CQE comes when the
- * job has ended: res is 0 or a negative errno, with CQE32 big_cqe[0] is the
- * device time of its end, or 0. What SUBMIT would refuse completes at once with the
- * same errno, an unknown cmd_op with ENOTTY. When the ring or its task goes, commands
- * end with ECANCELED and their jobs run on; IORING_OP_ASYNC_CANCEL does not reach them.
+/**
+ * struct drm_fluidnpu_yield - YIELD: hand the samples of a job back
+ * @ctx_id: context
+ * @flags: 0
+ * @user_data: of the job; if several in the context have it, the oldest
  *
- * FLUIDNPU_URING_SUBMIT: struct drm_fluidnpu_uring_submit in the sqe's command
- * area; needs a ring with IORING_SETUP_SQE128.
- * FLUIDNPU_URING_SUBMIT_PTR: struct drm_fluidnpu_uring_ptr there, for any ring.
+ * Does not wait. At the next layer boundary the job ends, without error: an
+ * event YIELD for each sample that has not left, then JOB. Its state_iova holds what the sample
+ * needs to go on from the event's layer. A job that the device has not got yet
+ * ends without it. A YIELD keeps its place behind the jobs of its queue, so it comes
+ * too late to matter if others wait there. ENOENT: no such job, or it has ended.
+ */
+struct drm_fluidnpu_yield {
+	__u32 ctx_id;
+	__u32 flags;
+	__u64 user_data;
+};
+
+/**
+ * struct drm_fluidnpu_events - EVENTS: who else is told of a context's events
+ * @ctx_id: context
+ * @flags: 0
+ * @eventfd: file descriptor of an eventfd that counts up with each event, in place of the
+ *	one before; -1: none
+ * @pad: 0
+ */
+struct drm_fluidnpu_events {
+	__u32 ctx_id;
+	__u32 flags;
+	__s32 eventfd;
+	__u32 pad;
+};
+
+/**
+ * struct drm_fluidnpu_perf - PERF: what the client has used
+ * @ctx_id: in: context; 0: the file, with its contexts of the past
+ * @flags: 0
+ * @time: out: device time of the reading
+ * @jobs: accepted
+ * @jobs_ended: of these, whatever their error
+ * @job_errors: of these
+ * @injects: jobs accepted by INJECT
+ * @samples: in jobs accepted
+ * @yields: samples handed back
+ * @busy_cycles: device time from a job's start to its end, added up; jobs that share a
+ *	batch count it each
+ * @wait_cycles: from a job's arrival at the device to its start, added up
+ * @memory_bytes: of the file's BOs, now
+ * @exits: samples that left, per exit
+ */
+struct drm_fluidnpu_perf {
+	__u32 ctx_id;
+	__u32 flags;
+	__u64 time;
+	__u64 jobs;
+	__u64 jobs_ended;
+	__u64 job_errors;
+	__u64 injects;
+	__u64 samples;
+	__u64 yields;
+	__u64 busy_cycles;
+	__u64 wait_cycles;
+	__u64 memory_bytes;
+	__u64 exits[FLUIDNPU_MAX_EXITS];
+};
+
+/*
+ * io_uring commands (IORING_OP_URING_CMD, sqe->cmd_op). res of the CQE is 0 or a
+ * negative errno. What the ioctl would refuse completes at once with the
+ * same errno, an unknown cmd_op with ENOTTY. When the ring or its task goes, commands
+ * end with ECANCELED and their jobs run on; IORING_OP_ASYNC_CANCEL does not reach them,
+ * FLUIDNPU_URING_CANCEL does.
+ *
+ * SUBMIT, INJECT: struct drm_fluidnpu_uring_submit in the sqe's command area; needs a ring
+ * with IORING_SETUP_SQE128. The CQE comes when the job has ended; with CQE32
+ * big_cqe[0] is the device time of its end, or 0.
+ * SUBMIT_PTR, INJECT_PTR: the same by struct drm_fluidnpu_uring_ptr, for any ring.
+ * YIELD: struct drm_fluidnpu_yield, for any ring. Completes at once.
+ * WAIT: struct drm_fluidnpu_uring_wait, for any ring. Completes when the events are there; with
+ * CQE32 big_cqe[0] is the ring's producer then. ENODEV when the device is gone
+ * and they cannot come any more, ENOENT when the context is destroyed first.
+ * CANCEL: struct drm_fluidnpu_yield, for any ring: SUBMITs and INJECTs of the context in flight
+ * whose job has this user_data, and WAITs that have it, end with ECANCELED; the jobs run
+ * on. Completes at once with the number of them, or ENOENT.
  */
 
 /** struct drm_fluidnpu_uring_submit - one job for a context; @flags and @reserved are 0 */
@@ -352,8 +476,27 @@ struct drm_fluidnpu_uring_ptr {
 	__u32 pad;
 };
 
+/**
+ * struct drm_fluidnpu_uring_wait - until events have come
+ * @ctx_id: context
+ * @count: how many, 1..entries of its ring
+ * @producer: counted from here: struct drm_fluidnpu_event_ring.producer as last seen
+ * @user_data_lo: for CANCEL, lower half of its user_data; the upper one is 0
+ */
+struct drm_fluidnpu_uring_wait {
+	__u32 ctx_id;
+	__u32 count;
+	__u32 producer;
+	__u32 user_data_lo;
+};
+
 #define FLUIDNPU_URING_SUBMIT		_IOW('F', 0x00, struct drm_fluidnpu_uring_submit)
 #define FLUIDNPU_URING_SUBMIT_PTR	_IOW('F', 0x01, struct drm_fluidnpu_uring_ptr)
+#define FLUIDNPU_URING_INJECT		_IOW('F', 0x02, struct drm_fluidnpu_uring_submit)
+#define FLUIDNPU_URING_INJECT_PTR	_IOW('F', 0x03, struct drm_fluidnpu_uring_ptr)
+#define FLUIDNPU_URING_YIELD		_IOW('F', 0x04, struct drm_fluidnpu_yield)
+#define FLUIDNPU_URING_WAIT		_IOW('F', 0x05, struct drm_fluidnpu_uring_wait)
+#define FLUIDNPU_URING_CANCEL		_IOW('F', 0x06, struct drm_fluidnpu_yield)
 
 #define DRM_IOCTL_FLUIDNPU_DEV_QUERY \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_FLUIDNPU_DEV_QUERY, struct drm_fluidnpu_dev_query)
@@ -369,6 +512,14 @@ struct drm_fluidnpu_uring_ptr {
 	DRM_IOW(DRM_COMMAND_BASE + DRM_FLUIDNPU_CTX_DESTROY, struct drm_fluidnpu_ctx_destroy)
 #define DRM_IOCTL_FLUIDNPU_SUBMIT \
 	DRM_IOW(DRM_COMMAND_BASE + DRM_FLUIDNPU_SUBMIT, struct drm_fluidnpu_submit)
+#define DRM_IOCTL_FLUIDNPU_INJECT \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_FLUIDNPU_INJECT, struct drm_fluidnpu_submit)
+#define DRM_IOCTL_FLUIDNPU_YIELD \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_FLUIDNPU_YIELD, struct drm_fluidnpu_yield)
+#define DRM_IOCTL_FLUIDNPU_EVENTS \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_FLUIDNPU_EVENTS, struct drm_fluidnpu_events)
+#define DRM_IOCTL_FLUIDNPU_PERF \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_FLUIDNPU_PERF, struct drm_fluidnpu_perf)
 
 /* The layout, to the byte: a change here is a change of the interface. */
 #define FLUIDNPU_AT(type, member, offset) \
@@ -388,7 +539,19 @@ FLUIDNPU_AT(drm_fluidnpu_info, max_jobs, 12);
 FLUIDNPU_AT(drm_fluidnpu_info, va_start, 16);
 FLUIDNPU_AT(drm_fluidnpu_info, va_bytes, 24);
 FLUIDNPU_AT(drm_fluidnpu_info, geometry, 32);
-FLUIDNPU_SIZE(drm_fluidnpu_info, 96);
+FLUIDNPU_AT(drm_fluidnpu_info, abi_version, 96);
+FLUIDNPU_AT(drm_fluidnpu_info, num_queues, 100);
+FLUIDNPU_AT(drm_fluidnpu_info, max_job_bos, 104);
+FLUIDNPU_AT(drm_fluidnpu_info, max_syncs, 108);
+FLUIDNPU_AT(drm_fluidnpu_info, max_contexts, 112);
+FLUIDNPU_AT(drm_fluidnpu_info, coalesce_ns, 116);
+FLUIDNPU_AT(drm_fluidnpu_info, memory_bytes, 120);
+FLUIDNPU_SIZE(drm_fluidnpu_info, 128);
+
+FLUIDNPU_AT(drm_fluidnpu_queue_info, priorities, 0);
+FLUIDNPU_AT(drm_fluidnpu_queue_info, max_jobs, 4);
+FLUIDNPU_AT(drm_fluidnpu_queue_info, reserved, 8);
+FLUIDNPU_SIZE(drm_fluidnpu_queue_info, 16);
 
 FLUIDNPU_AT(drm_fluidnpu_counters, time, 0);
 FLUIDNPU_AT(drm_fluidnpu_counters, values, 8);
@@ -402,7 +565,7 @@ FLUIDNPU_AT(drm_fluidnpu_bo_create, mmap_offset, 24);
 FLUIDNPU_SIZE(drm_fluidnpu_bo_create, 32);
 
 FLUIDNPU_AT(drm_fluidnpu_bo_info, handle, 0);
-FLUIDNPU_AT(drm_fluidnpu_bo_info, pad, 4);
+FLUIDNPU_AT(drm_fluidnpu_bo_info, flags, 4);
 FLUIDNPU_AT(drm_fluidnpu_bo_info, size, 8);
 FLUIDNPU_AT(drm_fluidnpu_bo_info, iova, 16);
 FLUIDNPU_AT(drm_fluidnpu_bo_info, mmap_offset, 24);
@@ -489,6 +652,38 @@ FLUIDNPU_AT(drm_fluidnpu_uring_ptr, pointer, 0);
 FLUIDNPU_AT(drm_fluidnpu_uring_ptr, size, 8);
 FLUIDNPU_AT(drm_fluidnpu_uring_ptr, pad, 12);
 FLUIDNPU_SIZE(drm_fluidnpu_uring_ptr, 16);
+
+FLUIDNPU_AT(drm_fluidnpu_uring_wait, ctx_id, 0);
+FLUIDNPU_AT(drm_fluidnpu_uring_wait, count, 4);
+FLUIDNPU_AT(drm_fluidnpu_uring_wait, producer, 8);
+FLUIDNPU_AT(drm_fluidnpu_uring_wait, user_data_lo, 12);
+FLUIDNPU_SIZE(drm_fluidnpu_uring_wait, 16);
+
+FLUIDNPU_AT(drm_fluidnpu_yield, ctx_id, 0);
+FLUIDNPU_AT(drm_fluidnpu_yield, flags, 4);
+FLUIDNPU_AT(drm_fluidnpu_yield, user_data, 8);
+FLUIDNPU_SIZE(drm_fluidnpu_yield, 16);
+
+FLUIDNPU_AT(drm_fluidnpu_events, ctx_id, 0);
+FLUIDNPU_AT(drm_fluidnpu_events, flags, 4);
+FLUIDNPU_AT(drm_fluidnpu_events, eventfd, 8);
+FLUIDNPU_AT(drm_fluidnpu_events, pad, 12);
+FLUIDNPU_SIZE(drm_fluidnpu_events, 16);
+
+FLUIDNPU_AT(drm_fluidnpu_perf, ctx_id, 0);
+FLUIDNPU_AT(drm_fluidnpu_perf, flags, 4);
+FLUIDNPU_AT(drm_fluidnpu_perf, time, 8);
+FLUIDNPU_AT(drm_fluidnpu_perf, jobs, 16);
+FLUIDNPU_AT(drm_fluidnpu_perf, jobs_ended, 24);
+FLUIDNPU_AT(drm_fluidnpu_perf, job_errors, 32);
+FLUIDNPU_AT(drm_fluidnpu_perf, injects, 40);
+FLUIDNPU_AT(drm_fluidnpu_perf, samples, 48);
+FLUIDNPU_AT(drm_fluidnpu_perf, yields, 56);
+FLUIDNPU_AT(drm_fluidnpu_perf, busy_cycles, 64);
+FLUIDNPU_AT(drm_fluidnpu_perf, wait_cycles, 72);
+FLUIDNPU_AT(drm_fluidnpu_perf, memory_bytes, 80);
+FLUIDNPU_AT(drm_fluidnpu_perf, exits, 88);
+FLUIDNPU_SIZE(drm_fluidnpu_perf, 152);
 
 #undef FLUIDNPU_AT
 #undef FLUIDNPU_SIZE
