@@ -163,10 +163,10 @@ static void bo_info_repeats_bo_create(void)
 	EXPECT_EQ(info.size, bo.size);
 	EXPECT_EQ(info.iova, bo.iova);
 	EXPECT(info.mmap_offset != 0, "0");
-	info.pad = 1;
+	info.flags = 1;
 	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_BO_INFO, &info), EINVAL);
 	bo_destroy(&bo);
-	info.pad = 0;
+	info.flags = 0;
 	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_BO_INFO, &info), ENOENT);
 }
 
