@@ -43,7 +43,9 @@ host_helpers := $(filter-out $(host_tests:%=tests/host/%.c),$(wildcard tests/hos
 fuzzers := core file onnx
 vm_tests := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/test_*.c))
 examples := $(patsubst userspace/examples/%.c,$(OUT)/examples/%,$(wildcard userspace/examples/*.c))
-vm_helpers := $(filter-out $(vm_tests:%=tests/vm/%.c),$(wildcard tests/vm/*.c))
+# programs for the guest that are no tests by themselves
+vm_programs := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/storm.c tests/vm/fuzz_uapi.c tests/vm/bench_driver.c))
+vm_helpers := $(filter-out $(patsubst %,tests/vm/%.c,$(vm_tests) $(vm_programs)),$(wildcard tests/vm/*.c))
 models := $(patsubst tools/models/%.onnx,$(OUT)/models/%.fnpu,$(wildcard tools/models/*.onnx))
 networks := $(patsubst %,$(OUT)/networks/%.fnpu,resnet50 mobilenetv2 squeezenet)
 
@@ -140,7 +142,7 @@ build-host: $(PROGRAMS) $(LIB).so.$(VERSION) $(LIB).a
 	@:
 host-tests: $(host_tests:%=$(OUT)/tests/host/%)
 	@:
-vm-tests: $(vm_tests:%=$(OUT)/tests/vm/%) $(examples)
+vm-tests: $(patsubst %,$(OUT)/tests/vm/%,$(vm_tests) $(vm_programs)) $(examples)
 	@:
 
 # All of it is compiled once more, by clang, with sanitizers and libFuzzer's instrumentation. The
