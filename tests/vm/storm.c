@@ -19,6 +19,7 @@
 #define _GNU_SOURCE
 #endif
 #include <fcntl.h>
+#include <glob.h>
 #include <liburing.h>
 #include <poll.h>
 #include <signal.h>
@@ -39,7 +40,6 @@
 #define STRIDE		32	/* user_data from one job to the next: room for its samples */
 #define HANG_LAYER	4	/* the device hangs here; the clients' own network is shorter */
 #define HANG_TIMEOUT_MS	"200"
-#define SLOT_POWER	"/sys/bus/pci/slots/1/power"
 
 /* What the processes share. */
 static struct {
@@ -85,6 +85,7 @@ struct flight {
 	unsigned int num_samples;
 	uint64_t base;		/* user_data */
 	uint32_t left;		/* samples, a bit mask */
+	struct job job;		/* a command that goes to a worker reads it later */
 };
 
 struct client {
@@ -147,14 +148,14 @@ static void client_close(struct client *c)
 	close(c->fd);
 }
 
-static int send_job(struct client *c, struct flight *f, const struct job *job)
+static int send_job(struct client *c, struct flight *f)
 {
-	struct drm_fluidnpu_uring_submit cmd = { .ctx_id = c->ctx.id, .job = job->args };
+	struct drm_fluidnpu_uring_submit cmd = { .ctx_id = c->ctx.id, .job = f->job.args };
 	struct io_uring_sqe *sqe;
 	int ret;
 
 	if (!c->uring)
-		return submit_one(&c->ctx, job);
+		return submit_one(&c->ctx, &f->job);
 
 	sqe = io_uring_get_sqe(&c->ring);
 	if (!sqe)
@@ -176,7 +177,6 @@ static int send_job(struct client *c, struct flight *f, const struct job *job)
 static int client_submit(struct client *c)
 {
 	struct flight *f = c->flights;
-	struct job job;
 	int ret;
 
 	while (f->used)
@@ -188,8 +188,8 @@ static int client_submit(struct client *c)
 		.base = c->next,
 	};
 	c->next += STRIDE;
-	job_init(&job, &c->net, f->num_samples, f->base);
-	ret = send_job(c, f, &job);
+	job_init(&f->job, &c->net, f->num_samples, f->base);
+	ret = send_job(c, f);
 	if (ret)
 		f->used = false;
 	else
@@ -430,6 +430,32 @@ static void hung(unsigned int number)
 	}
 }
 
+/* Switches the slot that the device is in off. */
+static int power_off(void)
+{
+	glob_t slots;
+	int ret = -ENODEV;
+
+	if (glob("/sys/bus/pci/slots/*/address", 0, NULL, &slots))
+		return -ENODEV;
+	for (size_t i = 0; i < slots.gl_pathc; i++) {
+		char path[256], address[32];
+
+		if (read_file(slots.gl_pathv[i], address, sizeof(address)))
+			continue;
+		address[strcspn(address, "\n")] = '\0';
+		snprintf(path, sizeof(path), "/sys/bus/pci/drivers/fluidnpu/%s.0", address);
+		if (access(path, F_OK))
+			continue;
+		snprintf(path, sizeof(path), "%.*s/power",
+			 (int)(strrchr(slots.gl_pathv[i], '/') - slots.gl_pathv[i]),
+			 slots.gl_pathv[i]);
+		ret = write_file(path, "0");
+	}
+	globfree(&slots);
+	return ret;
+}
+
 static void removed(unsigned int number)
 {
 	for (unsigned int i = 1; i <= number && !GET(violations); i++) {
@@ -440,7 +466,7 @@ static void removed(unsigned int number)
 		fflush(stdout);
 		/* By now or soon the device answers nothing any more. */
 		usleep(rnd(100000));
-		ret = write_file(SLOT_POWER, "0");
+		ret = power_off();
 		if (ret)
 			violation("cannot power the slot off: %d", ret);
 		printf("storm: removed %u\n", i);
