@@ -112,6 +112,7 @@ static const struct drm_ioctl_desc fluidnpu_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_CTX_CREATE, fluidnpu_ioctl_ctx_create, 0),
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_CTX_DESTROY, fluidnpu_ioctl_ctx_destroy, 0),
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_SUBMIT, fluidnpu_ioctl_submit, 0),
+	DRM_IOCTL_DEF_DRV(FLUIDNPU_INJECT, fluidnpu_ioctl_inject, 0),
 };
 
 /* DRM_ACCEL_FOPS with the event rings' poll and without the core's events. */

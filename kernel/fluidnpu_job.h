@@ -34,6 +34,7 @@ struct fluidnpu_queue;
  * @program_iova: struct fluidnpu_hw_program
  * @program_bytes: its readable size
  * @flags: DRM_FLUIDNPU_JOB_*
+ * @opcode: FLUIDNPU_OP_*
  * @user_data: for its JOB event
  * @events_left: entries of the event ring that are still reserved for it
  * @exited: samples that have left, a bit mask
@@ -60,6 +61,7 @@ struct fluidnpu_job {
 	u64 program_iova;
 	u32 program_bytes;
 	u32 flags;
+	u8 opcode;
 	u64 user_data;
 	u32 events_left;
 	u32 exited;
@@ -84,9 +86,11 @@ struct fluidnpu_file;
 struct fluidnpu_submit;
 
 int fluidnpu_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file);
+int fluidnpu_ioctl_inject(struct drm_device *drm, void *data, struct drm_file *file);
 
 struct fluidnpu_submit *fluidnpu_submit_prepare_one(struct drm_file *file, u32 ctx_id,
-						    const struct drm_fluidnpu_job *args);
+						    const struct drm_fluidnpu_job *args,
+						    bool inject);
 int fluidnpu_submit_lock(struct fluidnpu_submit *submit, bool interruptible);
 void fluidnpu_submit_commit(struct fluidnpu_submit *submit, struct dma_fence_cb *cb,
 			    dma_fence_func_t func);

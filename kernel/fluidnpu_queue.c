@@ -192,14 +192,15 @@ int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 
 	fluidnpu_fill_samples(&queue->tables[table], job);
 	queue->ring[slot] = (struct fluidnpu_hw_sqe) {
-		.opcode = FLUIDNPU_OP_RUN,
+		.opcode = job->opcode,
 		.flags = job->flags & DRM_FLUIDNPU_JOB_NO_EXIT ? FLUIDNPU_SQE_NO_EXIT : 0,
 		.as_id = job->ctx->vm->as_id,
 		.num_samples = job->num_samples,
 		.cookie = job->cookie,
 		.program_iova = job->program_iova,
 		.program_bytes = job->program_bytes,
-		.samples_addr = queue->tables_dma + table * sizeof(*queue->tables),
+		.samples_addr = job->num_samples ?
+			queue->tables_dma + table * sizeof(*queue->tables) : 0,
 	};
 
 	/* writel() orders the entry before the doorbell. */
@@ -486,7 +487,8 @@ void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *g
 			error = -ETIME;
 		} else if (READ_ONCE(job->ctx->banned)) {
 			error = -EIO;
-		} else if (!i && head_started && job->samples[0].start_layer) {
+		} else if (!i && head_started && job->num_samples &&
+			   job->samples[0].start_layer) {
 			error = -EIO;
 		} else if (!i && !guilty && job->replays++ >= FLUIDNPU_MAX_REPLAYS) {
 			error = -EIO;

@@ -46,6 +46,7 @@ struct fluidnpu_signal {
  * struct fluidnpu_submit - jobs on their way to the scheduler
  * @file: client
  * @ctx: context
+ * @inject: the jobs may join the batch that runs
  * @exec: reservation locks
  * @locked: @exec is in use
  * @num_signals: entries of @signals
@@ -56,6 +57,7 @@ struct fluidnpu_signal {
 struct fluidnpu_submit {
 	struct drm_file *file;
 	struct fluidnpu_ctx *ctx;
+	bool inject;
 	struct drm_exec exec;
 	bool locked;
 	u32 num_signals;
@@ -142,18 +144,32 @@ static int fluidnpu_job_init_sched(struct fluidnpu_job *job, struct drm_file *fi
 #endif
 }
 
+static int fluidnpu_submit_opcode(struct fluidnpu_submit *submit,
+				  const struct drm_fluidnpu_job *args)
+{
+	if (!(args->flags & DRM_FLUIDNPU_JOB_NOP))
+		return submit->inject ? FLUIDNPU_OP_INJECT : FLUIDNPU_OP_RUN;
+	if (!submit->inject)
+		return FLUIDNPU_OP_NOP;
+	drm_dbg(fluidnpu_submit_drm(submit), "job.flags %#x: INJECT takes no NOP\n", args->flags);
+	return -EINVAL;
+}
+
 /* Prepare a job and append it to @submit. */
 static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
 				   const struct drm_fluidnpu_job *args)
 {
 	struct drm_device *drm = fluidnpu_submit_drm(submit);
 	struct fluidnpu_job *job;
+	int ret, opcode;
 	u32 events;
-	int ret;
 
 	ret = fluidnpu_check_job(drm, args, to_fluidnpu_device(drm)->geometry.max_batch);
 	if (ret)
 		return ret;
+	opcode = fluidnpu_submit_opcode(submit, args);
+	if (opcode < 0)
+		return opcode;
 
 	/* Only the event rings limit how many jobs a client can queue. */
 	job = kzalloc(struct_size(job, samples, args->samples.count), GFP_KERNEL_ACCOUNT);
@@ -165,6 +181,7 @@ static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
 	job->program_iova = args->program_iova;
 	job->program_bytes = args->program_bytes;
 	job->flags = args->flags;
+	job->opcode = opcode;
 	job->user_data = args->user_data;
 
 	ret = fluidnpu_copy_samples(drm, job, &args->samples);
@@ -295,7 +312,7 @@ static int fluidnpu_submit_add_syncs(struct fluidnpu_submit *submit,
 }
 
 static struct fluidnpu_submit *fluidnpu_submit_create(struct drm_file *file, u32 ctx_id,
-						      u32 max_jobs)
+						      u32 max_jobs, bool inject)
 {
 	struct fluidnpu_device *fdev = to_fluidnpu_device(file->minor->dev);
 	struct fluidnpu_submit *submit;
@@ -319,6 +336,7 @@ static struct fluidnpu_submit *fluidnpu_submit_create(struct drm_file *file, u32
 	}
 	submit->file = file;
 	submit->ctx = ctx;
+	submit->inject = inject;
 	return submit;
 }
 
@@ -478,16 +496,18 @@ void fluidnpu_submit_commit(struct fluidnpu_submit *submit, struct dma_fence_cb 
  * @file: client
  * @ctx_id: context
  * @args: job; the arrays that it points to are user memory
+ * @inject: as INJECT does, not SUBMIT
  *
  * Return: what to pass to fluidnpu_submit_lock(), or an ERR_PTR.
  */
 struct fluidnpu_submit *fluidnpu_submit_prepare_one(struct drm_file *file, u32 ctx_id,
-						    const struct drm_fluidnpu_job *args)
+						    const struct drm_fluidnpu_job *args,
+						    bool inject)
 {
 	struct fluidnpu_submit *submit;
 	int ret;
 
-	submit = fluidnpu_submit_create(file, ctx_id, 1);
+	submit = fluidnpu_submit_create(file, ctx_id, 1, inject);
 	if (IS_ERR(submit))
 		return submit;
 
@@ -521,25 +541,17 @@ static int fluidnpu_submit_prepare(struct fluidnpu_submit *submit,
 	return fluidnpu_submit_add_syncs(submit, &args->syncs);
 }
 
-/**
- * fluidnpu_ioctl_submit - SUBMIT
- * @drm: device
- * @data: struct drm_fluidnpu_submit
- * @file: client
- *
- * Return: 0 or a negative errno.
- */
-int fluidnpu_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file)
+static int fluidnpu_submit_jobs(struct drm_file *file, const struct drm_fluidnpu_submit *args,
+				bool inject)
 {
-	struct drm_fluidnpu_submit *args = data;
 	struct fluidnpu_submit *submit;
 	int ret;
 
-	ret = fluidnpu_check_submit(drm, args);
+	ret = fluidnpu_check_submit(file->minor->dev, args);
 	if (ret)
 		return ret;
 
-	submit = fluidnpu_submit_create(file, args->ctx_id, args->jobs.count);
+	submit = fluidnpu_submit_create(file, args->ctx_id, args->jobs.count, inject);
 	if (IS_ERR(submit))
 		return PTR_ERR(submit);
 
@@ -554,4 +566,30 @@ int fluidnpu_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *f
 out_free:
 	fluidnpu_submit_free(submit);
 	return ret;
+}
+
+/**
+ * fluidnpu_ioctl_submit - SUBMIT
+ * @drm: device
+ * @data: struct drm_fluidnpu_submit
+ * @file: client
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	return fluidnpu_submit_jobs(file, data, false);
+}
+
+/**
+ * fluidnpu_ioctl_inject - INJECT
+ * @drm: device
+ * @data: struct drm_fluidnpu_submit
+ * @file: client
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_ioctl_inject(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	return fluidnpu_submit_jobs(file, data, true);
 }

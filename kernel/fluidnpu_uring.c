@@ -168,7 +168,7 @@ static int fluidnpu_uring_submit(struct drm_file *file, struct io_uring_cmd *cmd
 	kref_init(&uring->ref);
 	uring->cmd = cmd;
 
-	submit = fluidnpu_submit_prepare_one(file, args.ctx_id, &args.job);
+	submit = fluidnpu_submit_prepare_one(file, args.ctx_id, &args.job, false);
 	if (IS_ERR(submit)) {
 		fluidnpu_uring_put(uring);
 		return PTR_ERR(submit);
