@@ -29,10 +29,18 @@ static void fluidnpu_file_release(struct kref *ref)
 {
 	struct fluidnpu_file *ffile = container_of(ref, struct fluidnpu_file, ref);
 
-	fluidnpu_vm_put(ffile->vm);
 	xa_destroy(&ffile->contexts);
 	mutex_destroy(&ffile->lock);
 	kfree(ffile);
+}
+
+/**
+ * fluidnpu_file_put - drop a reference
+ * @ffile: may be freed
+ */
+void fluidnpu_file_put(struct fluidnpu_file *ffile)
+{
+	kref_put(&ffile->ref, fluidnpu_file_release);
 }
 
 static void fluidnpu_ctx_release(struct kref *ref)
@@ -43,7 +51,7 @@ static void fluidnpu_ctx_release(struct kref *ref)
 	drm_sched_entity_fini(&ctx->entity);
 	fluidnpu_event_ring_fini(&ctx->events);
 	fluidnpu_vm_put(ctx->vm);
-	kref_put(&ctx->ffile->ref, fluidnpu_file_release);
+	fluidnpu_file_put(ctx->ffile);
 	mutex_destroy(&ctx->lock);
 	kfree(ctx);
 	fluidnpu_device_put_user(fdev);
@@ -139,8 +147,7 @@ static struct fluidnpu_ctx *fluidnpu_ctx_create(struct fluidnpu_file *ffile, u32
 
 	kref_init(&ctx->ref);
 	mutex_init(&ctx->lock);
-	kref_get(&ffile->ref);
-	ctx->ffile = ffile;
+	ctx->ffile = fluidnpu_file_get(ffile);
 	ctx->vm = fluidnpu_vm_get(vm);
 	fluidnpu_device_get_user(fdev);
 	return ctx;
@@ -249,7 +256,7 @@ struct fluidnpu_vm *fluidnpu_file_vm(struct fluidnpu_file *ffile)
 	mutex_lock(&ffile->lock);
 	vm = ffile->vm;
 	if (!vm) {
-		vm = fluidnpu_vm_create(ffile->fdev);
+		vm = fluidnpu_vm_create(ffile);
 		if (!IS_ERR(vm))
 			WRITE_ONCE(ffile->vm, vm);
 	}
@@ -304,7 +311,10 @@ void fluidnpu_file_postclose(struct drm_device *drm, struct drm_file *file)
 		drm_sched_entity_fini(&ctx->entity);
 		fluidnpu_ctx_put(ctx);
 	}
-	kref_put(&ffile->ref, fluidnpu_file_release);
+	/* It holds a reference of the file: who only holds a buffer shall not keep it. */
+	fluidnpu_vm_put(ffile->vm);
+	ffile->vm = NULL;
+	fluidnpu_file_put(ffile);
 }
 
 /**

@@ -31,13 +31,16 @@ struct poll_table_struct;
 
 /**
  * struct fluidnpu_file - what the driver knows of a client
- * @ref: of the open file and its contexts, which jobs can keep alive
+ * @ref: of the open file, its contexts, which jobs can keep alive, its address
+ *	space and the buffers that it created
  * @fdev: the device
  * @lock: protects the creation of @vm
  * @vm: address space; made with the first buffer, so that clients that only
- *	look do not use one up
+ *	look do not use one up; NULL again when the file is closed
  * @contexts: struct fluidnpu_ctx by id
  * @waiters: in poll()
+ * @memory_bytes: of the buffers that it created and that are not freed
+ * @charged_bytes: of its limit, see fluidnpu_limit.c
  * @busy_cycles: device time that the client's jobs have run
  * @pid: of the process that opened the file, for messages
  * @comm: its name
@@ -49,6 +52,8 @@ struct fluidnpu_file {
 	struct fluidnpu_vm *vm;
 	struct xarray contexts;
 	wait_queue_head_t waiters;
+	atomic64_t memory_bytes;
+	u64 charged_bytes;
 	atomic64_t busy_cycles;
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
@@ -84,6 +89,13 @@ void fluidnpu_file_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 __poll_t fluidnpu_file_poll(struct file *filp, struct poll_table_struct *wait);
 void fluidnpu_file_wake_all(struct fluidnpu_device *fdev);
 struct fluidnpu_vm *fluidnpu_file_vm(struct fluidnpu_file *ffile);
+void fluidnpu_file_put(struct fluidnpu_file *ffile);
+
+static inline struct fluidnpu_file *fluidnpu_file_get(struct fluidnpu_file *ffile)
+{
+	kref_get(&ffile->ref);
+	return ffile;
+}
 
 struct fluidnpu_ctx *fluidnpu_ctx_lookup(struct fluidnpu_file *ffile, u32 id);
 void fluidnpu_ctx_put(struct fluidnpu_ctx *ctx);

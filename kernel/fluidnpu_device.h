@@ -5,6 +5,7 @@
 #ifndef _FLUIDNPU_DEVICE_H
 #define _FLUIDNPU_DEVICE_H
 
+#include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/idr.h>
 #include <linux/io.h>
@@ -108,6 +109,7 @@ struct fluidnpu_cq {
  * @stopped: the device has been told for good to do nothing; comes after unplug
  * @as_ida: address spaces in use
  * @vms: address spaces that the device must know after a reset
+ * @memory_bytes: of all buffers that were created here and are not freed
  * @bo_lock: protects @bos
  * @bos: buffers that are mapped for DMA, to unmap them when the device goes
  * @tdr_wq: ordered; timeouts and resets
@@ -136,6 +138,7 @@ struct fluidnpu_device {
 	bool stopped;
 	struct ida as_ida;
 	struct fluidnpu_vm *vms[FLUIDNPU_MAX_AS];
+	atomic64_t memory_bytes;
 	struct mutex bo_lock; /* see above */
 	struct list_head bos;
 	struct workqueue_struct *tdr_wq;

@@ -6,10 +6,15 @@
  * device is coherent. A buffer is mapped into a file's address space as long
  * as the file has a handle of it or a job that names it is in flight, whichever
  * is longer; closing a handle under a running job is harmless.
+ *
+ * What a client got as a dma-buf that it may not write to, be it of another
+ * driver or of another client of this one, is read-only for its jobs, and if it is of
+ * this driver also for its CPU.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -20,6 +25,7 @@
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
 #include "fluidnpu_gem.h"
+#include "fluidnpu_limit.h"
 #include "fluidnpu_mmu.h"
 #include "fluidnpu_validate.h"
 
@@ -33,6 +39,7 @@ static void fluidnpu_mapping_release(struct kref *ref)
 	mutex_unlock(&bo->lock);
 
 	fluidnpu_vm_unmap(mapping->vm, &mapping->node);
+	fluidnpu_limit_uncharge(mapping->vm->ffile, FLUIDNPU_MAPPING_BYTES);
 	fluidnpu_vm_put(mapping->vm);
 	kfree(mapping);
 	drm_gem_object_put(&bo->base.base);
@@ -63,6 +70,18 @@ static struct fluidnpu_mapping *fluidnpu_mapping_find(struct fluidnpu_bo *bo,
 	return NULL;
 }
 
+/*
+ * Whether a client has the object by a dma-buf that it may not write to. For an
+ * object with handles: its dma_buf stays as it is as long as there is one.
+ */
+static bool fluidnpu_bo_is_lent_readonly(struct drm_gem_object *obj, struct fluidnpu_file *ffile)
+{
+	struct dma_buf *dma_buf = READ_ONCE(obj->dma_buf);
+
+	return to_fluidnpu_bo(obj)->owner != ffile && dma_buf &&
+	       !(dma_buf->file->f_mode & FMODE_WRITE);
+}
+
 static struct fluidnpu_mapping *fluidnpu_mapping_create(struct fluidnpu_bo *bo,
 							struct fluidnpu_vm *vm)
 {
@@ -73,9 +92,16 @@ static struct fluidnpu_mapping *fluidnpu_mapping_create(struct fluidnpu_bo *bo,
 
 	lockdep_assert_held(&bo->lock);
 
-	mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
-	if (!mapping)
-		return ERR_PTR(-ENOMEM);
+	ret = fluidnpu_limit_charge(vm->ffile, FLUIDNPU_MAPPING_BYTES);
+	if (ret)
+		return ERR_PTR(ret);
+
+	mapping = kzalloc(sizeof(*mapping), GFP_KERNEL_ACCOUNT);
+	if (!mapping) {
+		ret = -ENOMEM;
+		goto err_uncharge;
+	}
+	mapping->readonly = bo->readonly || fluidnpu_bo_is_lent_readonly(&bo->base.base, vm->ffile);
 
 	/* Unplug must find every buffer that is mapped for the device. */
 	if (!drm_dev_enter(&fdev->drm, &idx)) {
@@ -94,7 +120,8 @@ static struct fluidnpu_mapping *fluidnpu_mapping_create(struct fluidnpu_bo *bo,
 		list_add(&bo->node, &fdev->bos);
 	mutex_unlock(&fdev->bo_lock);
 
-	ret = fluidnpu_vm_map(vm, &mapping->node, sgt, bo->base.base.size);
+	ret = fluidnpu_vm_map(vm, &mapping->node, sgt, bo->base.base.size,
+			      mapping->readonly);
 	if (ret)
 		goto err_dev_exit;
 	drm_dev_exit(idx);
@@ -110,6 +137,8 @@ err_dev_exit:
 	drm_dev_exit(idx);
 err_free:
 	kfree(mapping);
+err_uncharge:
+	fluidnpu_limit_uncharge(vm->ffile, FLUIDNPU_MAPPING_BYTES);
 	return ERR_PTR(ret);
 }
 
@@ -197,6 +226,8 @@ static void fluidnpu_gem_free(struct drm_gem_object *obj)
 {
 	struct fluidnpu_device *fdev = to_fluidnpu_device(obj->dev);
 	struct fluidnpu_bo *bo = to_fluidnpu_bo(obj);
+	struct fluidnpu_file *owner = bo->owner;
+	u64 size = obj->size;
 
 	mutex_lock(&fdev->bo_lock);
 	/* Here, so that it cannot come after fluidnpu_gem_unplug(). */
@@ -208,6 +239,28 @@ static void fluidnpu_gem_free(struct drm_gem_object *obj)
 	drm_WARN_ON(obj->dev, !list_empty(&bo->mappings));
 	mutex_destroy(&bo->lock);
 	drm_gem_shmem_free(&bo->base);
+
+	if (owner) {
+		atomic64_sub(size, &owner->memory_bytes);
+		atomic64_sub(size, &fdev->memory_bytes);
+		fluidnpu_limit_uncharge(owner, size);
+		fluidnpu_file_put(owner);
+	}
+}
+
+/* Through the device file; through a dma-buf the file of that has been asked. */
+static int fluidnpu_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
+{
+	if (vma->vm_file->f_op == obj->dev->driver->fops) {
+		struct drm_file *file = vma->vm_file->private_data;
+
+		if (fluidnpu_bo_is_lent_readonly(obj, file->driver_priv)) {
+			if (vma->vm_flags & VM_WRITE)
+				return -EACCES;
+			vm_flags_clear(vma, VM_MAYWRITE);
+		}
+	}
+	return drm_gem_shmem_object_mmap(obj, vma);
 }
 
 static enum drm_gem_object_status fluidnpu_gem_status(struct drm_gem_object *obj)
@@ -227,7 +280,7 @@ static const struct drm_gem_object_funcs fluidnpu_gem_funcs = {
 	.get_sg_table = drm_gem_shmem_object_get_sg_table,
 	.vmap = drm_gem_shmem_object_vmap,
 	.vunmap = drm_gem_shmem_object_vunmap,
-	.mmap = drm_gem_shmem_object_mmap,
+	.mmap = fluidnpu_gem_mmap,
 	.status = fluidnpu_gem_status,
 	.vm_ops = &drm_gem_shmem_vm_ops,
 };
@@ -243,7 +296,7 @@ struct drm_gem_object *fluidnpu_gem_create_object(struct drm_device *drm, size_t
 {
 	struct fluidnpu_bo *bo;
 
-	bo = kzalloc(sizeof(*bo), GFP_KERNEL);
+	bo = kzalloc(sizeof(*bo), GFP_KERNEL_ACCOUNT);
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
 
@@ -313,9 +366,37 @@ void fluidnpu_gem_unplug(struct fluidnpu_device *fdev)
 static void fluidnpu_bo_describe(struct drm_gem_object *obj, struct fluidnpu_mapping *mapping,
 				 struct drm_fluidnpu_bo_info *info)
 {
+	info->flags = mapping->readonly ? DRM_FLUIDNPU_BO_READONLY : 0;
 	info->size = obj->size;
 	info->iova = mapping->node.start;
 	info->mmap_offset = obj->import_attach ? 0 : drm_vma_node_offset_addr(&obj->vma_node);
+}
+
+static struct drm_gem_object *fluidnpu_bo_create(struct fluidnpu_file *ffile, u64 size, u32 flags)
+{
+	struct fluidnpu_device *fdev = ffile->fdev;
+	struct drm_gem_shmem_object *shmem;
+	struct fluidnpu_bo *bo;
+	int ret;
+
+	size = PAGE_ALIGN(size);
+	ret = fluidnpu_limit_charge(ffile, size);
+	if (ret)
+		return ERR_PTR(ret);
+
+	/* It asks for pages such that the OOM killer is left alone. */
+	shmem = drm_gem_shmem_create(&fdev->drm, size);
+	if (IS_ERR(shmem)) {
+		fluidnpu_limit_uncharge(ffile, size);
+		return ERR_CAST(shmem);
+	}
+
+	bo = to_fluidnpu_bo(&shmem->base);
+	bo->owner = fluidnpu_file_get(ffile);
+	bo->readonly = flags & DRM_FLUIDNPU_BO_READONLY;
+	atomic64_add(size, &ffile->memory_bytes);
+	atomic64_add(size, &fdev->memory_bytes);
+	return &shmem->base;
 }
 
 /**
@@ -330,26 +411,21 @@ int fluidnpu_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file
 {
 	struct drm_fluidnpu_bo_create *args = data;
 	struct drm_fluidnpu_bo_info info;
-	struct drm_gem_shmem_object *shmem;
 	struct fluidnpu_mapping *mapping;
+	struct drm_gem_object *obj;
 	u32 handle;
 	int ret;
 
 	ret = fluidnpu_check_bo_create(drm, args);
 	if (ret)
 		return ret;
-	/* Pages stay pinned: do not let others be killed for what cannot succeed. */
-	if (args->size >> PAGE_SHIFT > totalram_pages()) {
-		drm_dbg(drm, "bo_create: size %llu is more than all memory\n", args->size);
-		return -ENOMEM;
-	}
 
-	shmem = drm_gem_shmem_create(drm, args->size);
-	if (IS_ERR(shmem))
-		return PTR_ERR(shmem);
+	obj = fluidnpu_bo_create(file->driver_priv, args->size, args->flags);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
 
 	/* From here on another thread may use and even close the handle. */
-	ret = drm_gem_handle_create(file, &shmem->base, &handle);
+	ret = drm_gem_handle_create(file, obj, &handle);
 	if (ret)
 		goto out_put;
 
@@ -358,7 +434,7 @@ int fluidnpu_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file
 		ret = -ENOENT;
 		goto out_put;
 	}
-	fluidnpu_bo_describe(&shmem->base, mapping, &info);
+	fluidnpu_bo_describe(obj, mapping, &info);
 	fluidnpu_mapping_put(mapping);
 
 	args->size = info.size;
@@ -367,7 +443,7 @@ int fluidnpu_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file
 	args->mmap_offset = info.mmap_offset;
 
 out_put:
-	drm_gem_object_put(&shmem->base);
+	drm_gem_object_put(obj);
 	return ret;
 }
 

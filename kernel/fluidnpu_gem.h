@@ -12,17 +12,25 @@
 #include <drm/drm_mm.h>
 
 struct fluidnpu_device;
+struct fluidnpu_file;
 struct fluidnpu_vm;
+
+/* What the kernel keeps of a buffer and of one mapping, charged with each mapping. */
+#define FLUIDNPU_MAPPING_BYTES	PAGE_SIZE
 
 /**
  * struct fluidnpu_bo - buffer object
  * @base: pages and everything else
+ * @owner: who created it and is charged for it; NULL if imported
+ * @readonly: the device may not write to it, whoever maps it
  * @node: in fluidnpu_device.bos
  * @lock: protects @mappings
  * @mappings: one per address space that it is mapped in
  */
 struct fluidnpu_bo {
 	struct drm_gem_shmem_object base;
+	struct fluidnpu_file *owner;
+	bool readonly;
 	struct list_head node;
 	struct mutex lock; /* see above */
 	struct list_head mappings;
@@ -33,6 +41,7 @@ struct fluidnpu_bo {
  * @ref: of handles and jobs; it is mapped as long as either exists
  * @bo: holds a reference
  * @vm: holds a reference
+ * @readonly: the device may not write there
  * @link: in fluidnpu_bo.mappings
  * @node: iova
  */
@@ -40,6 +49,7 @@ struct fluidnpu_mapping {
 	struct kref ref;
 	struct fluidnpu_bo *bo;
 	struct fluidnpu_vm *vm;
+	bool readonly;
 	struct list_head link;
 	struct drm_mm_node node;
 };

@@ -5,7 +5,8 @@
  * Each file that has a buffer owns an address space of the device: a
  * three-level page table in coherent memory and a drm_mm that hands out the
  * addresses. A buffer is followed by an unmapped guard page, so that running
- * over its end faults instead of reaching the next one.
+ * over its end faults instead of reaching the next one. The right to write is the
+ * mapping's: a buffer can be read-only here and writable in another address space.
  *
  * The device keeps translations until it is told to forget them. Absent entries
  * are not cached, so making them present needs nothing. Clearing them, be it in
@@ -21,7 +22,9 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_print.h>
 
+#include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
+#include "fluidnpu_limit.h"
 #include "fluidnpu_mmu.h"
 
 /**
@@ -36,21 +39,36 @@ struct fluidnpu_pt {
 	struct fluidnpu_pt **children;
 };
 
-static struct fluidnpu_pt *fluidnpu_pt_alloc(struct fluidnpu_device *fdev, bool leaf)
+/* Who asks for more than there is shall not have others killed for it. */
+#define FLUIDNPU_GFP_PT	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
+/* What a table is charged with. */
+static u64 fluidnpu_pt_bytes(bool leaf)
+{
+	u64 children = leaf ? 0 : FLUIDNPU_PT_ENTRIES * sizeof(struct fluidnpu_pt *);
+
+	return FLUIDNPU_PAGE_BYTES + children;
+}
+
+static struct fluidnpu_pt *fluidnpu_pt_alloc(struct fluidnpu_vm *vm, bool leaf)
 {
 	struct fluidnpu_pt *pt;
 
-	pt = kzalloc(sizeof(*pt), GFP_KERNEL);
-	if (!pt)
+	if (fluidnpu_limit_charge(vm->ffile, fluidnpu_pt_bytes(leaf)))
 		return NULL;
 
+	pt = kzalloc(sizeof(*pt), FLUIDNPU_GFP_PT);
+	if (!pt)
+		goto err_uncharge;
+
 	if (!leaf) {
-		pt->children = kcalloc(FLUIDNPU_PT_ENTRIES, sizeof(*pt->children), GFP_KERNEL);
+		pt->children = kcalloc(FLUIDNPU_PT_ENTRIES, sizeof(*pt->children), FLUIDNPU_GFP_PT);
 		if (!pt->children)
 			goto err_free_pt;
 	}
 
-	pt->entries = dma_alloc_coherent(fdev->drm.dev, FLUIDNPU_PAGE_BYTES, &pt->dma, GFP_KERNEL);
+	pt->entries = dma_alloc_coherent(vm->fdev->drm.dev, FLUIDNPU_PAGE_BYTES, &pt->dma,
+					 FLUIDNPU_GFP_PT);
 	if (!pt->entries)
 		goto err_free_children;
 
@@ -60,10 +78,12 @@ err_free_children:
 	kfree(pt->children);
 err_free_pt:
 	kfree(pt);
+err_uncharge:
+	fluidnpu_limit_uncharge(vm->ffile, fluidnpu_pt_bytes(leaf));
 	return NULL;
 }
 
-static void fluidnpu_pt_free(struct fluidnpu_device *fdev, struct fluidnpu_pt *pt)
+static void fluidnpu_pt_free(struct fluidnpu_vm *vm, struct fluidnpu_pt *pt)
 {
 	u32 i;
 
@@ -71,8 +91,9 @@ static void fluidnpu_pt_free(struct fluidnpu_device *fdev, struct fluidnpu_pt *p
 		return;
 	/* Three levels: the depth of this recursion is bounded by the hardware. */
 	for (i = 0; pt->children && i < FLUIDNPU_PT_ENTRIES; i++)
-		fluidnpu_pt_free(fdev, pt->children[i]);
-	dma_free_coherent(fdev->drm.dev, FLUIDNPU_PAGE_BYTES, pt->entries, pt->dma);
+		fluidnpu_pt_free(vm, pt->children[i]);
+	fluidnpu_limit_uncharge(vm->ffile, fluidnpu_pt_bytes(!pt->children));
+	dma_free_coherent(vm->fdev->drm.dev, FLUIDNPU_PAGE_BYTES, pt->entries, pt->dma);
 	kfree(pt->children);
 	kfree(pt);
 }
@@ -100,10 +121,11 @@ static struct fluidnpu_pt *fluidnpu_vm_leaf(struct fluidnpu_vm *vm, u64 iova, bo
 
 			if (!alloc)
 				return NULL;
-			child = fluidnpu_pt_alloc(vm->fdev, level == FLUIDNPU_PT_LEVELS - 2);
+			child = fluidnpu_pt_alloc(vm, level == FLUIDNPU_PT_LEVELS - 2);
 			if (!child)
 				return NULL;
-			pt->children[i] = child;
+			/* Its contents come first for fluidnpu_vm_entry(), too. */
+			smp_store_release(&pt->children[i], child);
 			/* The device may walk there as soon as it sees the entry. */
 			dma_wmb();
 			WRITE_ONCE(pt->entries[i], cpu_to_le64(child->dma | FLUIDNPU_PTE_VALID));
@@ -149,13 +171,14 @@ static int fluidnpu_as_alloc(struct fluidnpu_device *fdev)
 
 /**
  * fluidnpu_vm_create - make an empty address space and show it to the device
- * @fdev: the device
+ * @ffile: the client that it is for
  *
  * Return: the address space, to be released with fluidnpu_vm_put(); or an
  * ERR_PTR: -EBUSY when the device has no more, -ENODEV, -ENOMEM.
  */
-struct fluidnpu_vm *fluidnpu_vm_create(struct fluidnpu_device *fdev)
+struct fluidnpu_vm *fluidnpu_vm_create(struct fluidnpu_file *ffile)
 {
+	struct fluidnpu_device *fdev = ffile->fdev;
 	struct fluidnpu_vm *vm;
 	int as_id, idx, ret;
 
@@ -174,14 +197,16 @@ struct fluidnpu_vm *fluidnpu_vm_create(struct fluidnpu_device *fdev)
 		goto err_free_as;
 	}
 
-	vm->root = fluidnpu_pt_alloc(fdev, false);
+	vm->fdev = fdev;
+	vm->ffile = ffile;
+	vm->root = fluidnpu_pt_alloc(vm, false);
 	if (!vm->root) {
 		ret = -ENOMEM;
 		goto err_dev_exit;
 	}
 
 	kref_init(&vm->ref);
-	vm->fdev = fdev;
+	fluidnpu_file_get(ffile);
 	vm->as_id = as_id;
 	mutex_init(&vm->lock);
 	drm_mm_init(&vm->mm, FLUIDNPU_VA_START, FLUIDNPU_VA_END - FLUIDNPU_VA_START);
@@ -213,12 +238,13 @@ static void fluidnpu_vm_release(struct kref *ref)
 	fdev->vms[vm->as_id] = NULL;
 	if (!fdev->stopped)
 		fluidnpu_as_command(vm, FLUIDNPU_AS_CMD_DISABLE);
-	fluidnpu_pt_free(fdev, vm->root);
+	fluidnpu_pt_free(vm, vm->root);
 	mutex_unlock(&fdev->as_lock);
 
 	ida_free(&fdev->as_ida, vm->as_id);
 	drm_mm_takedown(&vm->mm);
 	mutex_destroy(&vm->lock);
+	fluidnpu_file_put(vm->ffile);
 	kfree(vm);
 }
 
@@ -258,8 +284,10 @@ static void fluidnpu_vm_clear(struct fluidnpu_vm *vm, u64 iova, u64 size)
 	mutex_unlock(&fdev->as_lock);
 }
 
-static int fluidnpu_vm_fill(struct fluidnpu_vm *vm, u64 iova, struct sg_table *sgt, u64 size)
+static int fluidnpu_vm_fill(struct fluidnpu_vm *vm, u64 iova, struct sg_table *sgt, u64 size,
+			    bool readonly)
 {
+	u64 flags = FLUIDNPU_PTE_VALID | (readonly ? 0 : FLUIDNPU_PTE_WRITE);
 	struct sg_dma_page_iter iter;
 	u64 end = iova + size;
 
@@ -279,7 +307,7 @@ static int fluidnpu_vm_fill(struct fluidnpu_vm *vm, u64 iova, struct sg_table *s
 		if (!pt)
 			return -ENOMEM;
 		WRITE_ONCE(pt->entries[fluidnpu_pt_index(iova, FLUIDNPU_PT_LEVELS - 1)],
-			   cpu_to_le64(addr | FLUIDNPU_PTE_VALID | FLUIDNPU_PTE_WRITE));
+			   cpu_to_le64(addr | flags));
 		iova += FLUIDNPU_PAGE_BYTES;
 	}
 
@@ -293,11 +321,12 @@ static int fluidnpu_vm_fill(struct fluidnpu_vm *vm, u64 iova, struct sg_table *s
  * @node: zeroed; @node->start is the iova on success
  * @sgt: the pages, mapped for the device
  * @size: bytes, a multiple of the page size
+ * @readonly: the device may not write there
  *
  * Return: 0, or -ENOSPC, -ENOMEM, -EINVAL (@sgt is too short or not of pages), -ENODEV.
  */
 int fluidnpu_vm_map(struct fluidnpu_vm *vm, struct drm_mm_node *node,
-		    struct sg_table *sgt, u64 size)
+		    struct sg_table *sgt, u64 size, bool readonly)
 {
 	int ret;
 
@@ -312,7 +341,7 @@ int fluidnpu_vm_map(struct fluidnpu_vm *vm, struct drm_mm_node *node,
 	if (ret)
 		goto out_unlock;
 
-	ret = fluidnpu_vm_fill(vm, node->start, sgt, size);
+	ret = fluidnpu_vm_fill(vm, node->start, sgt, size, readonly);
 	if (ret) {
 		fluidnpu_vm_clear(vm, node->start, size);
 		drm_mm_remove_node(node);
@@ -338,6 +367,45 @@ void fluidnpu_vm_unmap(struct fluidnpu_vm *vm, struct drm_mm_node *node)
 		fluidnpu_vm_clear(vm, node->start, node->size - FLUIDNPU_PAGE_BYTES);
 	drm_mm_remove_node(node);
 	mutex_unlock(&vm->lock);
+}
+
+/* The leaf entry of @iova as the device would find it; as for locks, see below. */
+static u64 fluidnpu_vm_entry(struct fluidnpu_vm *vm, u64 iova)
+{
+	struct fluidnpu_pt *pt = READ_ONCE(vm->root);
+	u32 level;
+
+	for (level = 0; pt && level < FLUIDNPU_PT_LEVELS - 1; level++)
+		pt = READ_ONCE(pt->children[fluidnpu_pt_index(iova, level)]);
+	return pt ? le64_to_cpu(READ_ONCE(pt->entries[fluidnpu_pt_index(iova, level)])) : 0;
+}
+
+/**
+ * fluidnpu_vm_explain - why an access faulted
+ * @vm: address space
+ * @iova: address of the access
+ * @write: what it was
+ *
+ * Looks at the tables as they are now. For interrupt handlers between drm_dev_enter()
+ * and drm_dev_exit(): tables only grow until the address space goes or the device does.
+ *
+ * Return: words for a message.
+ */
+const char *fluidnpu_vm_explain(struct fluidnpu_vm *vm, u64 iova, bool write)
+{
+	u64 entry;
+
+	if (iova >= FLUIDNPU_VA_END)
+		return "beyond the address space";
+	entry = fluidnpu_vm_entry(vm, iova);
+	if (entry & (write ? FLUIDNPU_PTE_WRITE : FLUIDNPU_PTE_VALID))
+		return "mapped meanwhile";
+	if (entry & FLUIDNPU_PTE_VALID)
+		return "read-only";
+	if (iova >= FLUIDNPU_PAGE_BYTES &&
+	    fluidnpu_vm_entry(vm, iova - FLUIDNPU_PAGE_BYTES) & FLUIDNPU_PTE_VALID)
+		return "in the guard page behind a buffer";
+	return "not mapped";
 }
 
 /**
@@ -371,7 +439,7 @@ void fluidnpu_mmu_unplug(struct fluidnpu_device *fdev)
 		vm = fdev->vms[i];
 		if (vm && !kref_get_unless_zero(&vm->ref)) {
 			/* Its release waits for as_lock. */
-			fluidnpu_pt_free(fdev, vm->root);
+			fluidnpu_pt_free(vm, vm->root);
 			vm->root = NULL;
 			vm = NULL;
 		}
@@ -380,7 +448,7 @@ void fluidnpu_mmu_unplug(struct fluidnpu_device *fdev)
 			continue;
 
 		mutex_lock(&vm->lock);
-		fluidnpu_pt_free(fdev, vm->root);
+		fluidnpu_pt_free(vm, vm->root);
 		vm->root = NULL;
 		mutex_unlock(&vm->lock);
 		fluidnpu_vm_put(vm);

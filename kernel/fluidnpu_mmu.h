@@ -11,6 +11,7 @@
 #include <drm/drm_mm.h>
 
 struct fluidnpu_device;
+struct fluidnpu_file;
 struct fluidnpu_pt;
 struct sg_table;
 
@@ -18,6 +19,7 @@ struct sg_table;
  * struct fluidnpu_vm - address space of a file
  * @ref: of the file, its contexts and its mappings
  * @fdev: the device; not pinned, the holders of @ref do that
+ * @ffile: the client; holds a reference, charged for the tables
  * @as_id: its number in the device
  * @lock: protects @mm, @root and the tables below it
  * @mm: iovas
@@ -26,13 +28,14 @@ struct sg_table;
 struct fluidnpu_vm {
 	struct kref ref;
 	struct fluidnpu_device *fdev;
+	struct fluidnpu_file *ffile;
 	u32 as_id;
 	struct mutex lock; /* see above */
 	struct drm_mm mm;
 	struct fluidnpu_pt *root;
 };
 
-struct fluidnpu_vm *fluidnpu_vm_create(struct fluidnpu_device *fdev);
+struct fluidnpu_vm *fluidnpu_vm_create(struct fluidnpu_file *ffile);
 void fluidnpu_vm_put(struct fluidnpu_vm *vm);
 
 static inline struct fluidnpu_vm *fluidnpu_vm_get(struct fluidnpu_vm *vm)
@@ -42,8 +45,10 @@ static inline struct fluidnpu_vm *fluidnpu_vm_get(struct fluidnpu_vm *vm)
 }
 
 int fluidnpu_vm_map(struct fluidnpu_vm *vm, struct drm_mm_node *node,
-		    struct sg_table *sgt, u64 size);
+		    struct sg_table *sgt, u64 size, bool readonly);
 void fluidnpu_vm_unmap(struct fluidnpu_vm *vm, struct drm_mm_node *node);
+
+const char *fluidnpu_vm_explain(struct fluidnpu_vm *vm, u64 iova, bool write);
 
 void fluidnpu_mmu_start(struct fluidnpu_device *fdev);
 void fluidnpu_mmu_unplug(struct fluidnpu_device *fdev);

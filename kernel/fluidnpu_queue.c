@@ -333,9 +333,10 @@ static void fluidnpu_report_failure(struct fluidnpu_device *fdev, struct fluidnp
 
 	if (cqe->status == FLUIDNPU_ERR_MMU_FAULT)
 		dev_warn_ratelimited(fdev->drm.dev,
-				     "%s[%d]: queue %u, layer %u: fault %s iova %#llx\n",
+				     "%s[%d]: queue %u, layer %u: fault %s iova %#llx, %s\n",
 				     ffile->comm, ffile->pid, job->ctx->queue->index, cqe->layer,
-				     cqe->fault_write ? "writing" : "reading", iova);
+				     cqe->fault_write ? "writing" : "reading", iova,
+				     fluidnpu_vm_explain(job->ctx->vm, iova, cqe->fault_write));
 	else
 		dev_warn_ratelimited(fdev->drm.dev,
 				     "%s[%d]: queue %u, layer %u: job failed with status %u\n",

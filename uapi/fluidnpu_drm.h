@@ -145,12 +145,15 @@ struct drm_fluidnpu_counters {
 	__u64 values[FLUIDNPU_CNT_NUM];
 };
 
-#define DRM_FLUIDNPU_BO_READONLY	(1u << 0)	/* the NPU may read it only */
+/* The NPU may only read it, in whichever client's jobs; CPUs and the kernel may write. */
+#define DRM_FLUIDNPU_BO_READONLY	(1u << 0)
 
 /**
  * struct drm_fluidnpu_bo_create - BO_CREATE
  * @size: in: bytes, not 0; out: rounded up to pages. All of them are taken at
- *	once, stay in memory and count against the client's limit
+ *	once, stay in memory and count against the client's limit until they are freed,
+ *	even if others hold the BO longer than the client. So do page tables,
+ *	and 4 KiB for each BO that the client has a handle of, imported ones too
  * @flags: DRM_FLUIDNPU_BO_*
  * @handle: out: GEM handle; freed with DRM_IOCTL_GEM_CLOSE
  * @iova: out: where the NPU sees it
@@ -167,8 +170,9 @@ struct drm_fluidnpu_bo_create {
 /**
  * struct drm_fluidnpu_bo_info - BO_INFO, for imported buffers above all
  * @handle: in
- * @flags: in: 0; out: DRM_FLUIDNPU_BO_*. An imported buffer is READONLY if its dma-buf
- *	was exported without the right to write
+ * @flags: in: 0; out: DRM_FLUIDNPU_BO_*. A buffer that was imported is READONLY if its
+ *	dma-buf was exported without the right to write; mmap() of the device file does
+ *	not write to it either
  * @size, @iova, @mmap_offset: out, as of BO_CREATE. @mmap_offset is 0 for an
  *	imported buffer: map the dma-buf itself
  */
@@ -210,7 +214,8 @@ enum drm_fluidnpu_priority {
  * @priority: enum drm_fluidnpu_priority
  * @flags: 0
  * @event_handle: BO for the event ring, at least DRM_FLUIDNPU_EVENT_RING_BYTES(@event_entries);
- *	its contents are reset. An imported BO is refused.
+ *	its contents are reset. An imported BO is refused. A READONLY one will do: the
+ *	kernel writes the events, not the NPU
  * @event_entries: power of two, 32..65536
  * @ctx_id: out
  * @pad: 0

@@ -149,7 +149,7 @@ static void bo_create_refuses_bad_fields(void)
 	EXPECT_ERRNO(try_bo_create(0, 0), EINVAL);
 	EXPECT_ERRNO(try_bo_create(UINT64_MAX, 0), EINVAL);
 	EXPECT_ERRNO(try_bo_create(1ull << FLUIDNPU_VA_BITS, 0), EINVAL);
-	EXPECT_ERRNO(try_bo_create(4096, 1), EINVAL);
+	EXPECT_ERRNO(try_bo_create(4096, ~DRM_FLUIDNPU_BO_READONLY), EINVAL);
 }
 
 static void bo_info_repeats_bo_create(void)
