@@ -122,7 +122,30 @@ void fluidnpu_device_halt(struct fluidnpu_device *fdev)
 	fluidnpu_read(fdev, FLUIDNPU_REG_STATUS);
 }
 
-/* Stop everything; what has completed so far is noted. With hw_lock. */
+/**
+ * fluidnpu_device_error - can the device run jobs, now or later?
+ * @fdev: the device
+ *
+ * Return: 0, -EIO when it is dead, -ENODEV when it is gone.
+ */
+int fluidnpu_device_error(struct fluidnpu_device *fdev)
+{
+	u32 off = READ_ONCE(fdev->off);
+
+	if (off & (FLUIDNPU_OFF_LOST | FLUIDNPU_OFF_REMOVED))
+		return -ENODEV;
+	return off & FLUIDNPU_OFF_WEDGED ? -EIO : 0;
+}
+
+static void fluidnpu_device_set_off(struct fluidnpu_device *fdev, u32 clear, u32 set)
+{
+	lockdep_assert_held(&fdev->as_lock);
+	lockdep_assert_held(&fdev->hw_lock);
+
+	WRITE_ONCE(fdev->off, (fdev->off & ~clear) | set);
+}
+
+/* Stop everything; what has completed so far is noted. With as_lock and hw_lock. */
 static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_head *done)
 {
 	u32 i;
@@ -136,27 +159,73 @@ static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_he
 	fluidnpu_cq_drain(fdev, done);
 }
 
-/* Start again after fluidnpu_device_quiesce(). With as_lock and hw_lock. */
+/* End all jobs in flight, and refuse those that come. With as_lock and hw_lock. */
+static void fluidnpu_device_give_up(struct fluidnpu_device *fdev, u32 why, struct list_head *done)
+{
+	u32 i;
+
+	fluidnpu_device_set_off(fdev, 0, why);
+	for (i = 0; i < fdev->num_queues; i++)
+		fluidnpu_queue_fail_all(&fdev->queues[i], fluidnpu_device_error(fdev), done);
+}
+
+/*
+ * Start again after fluidnpu_device_quiesce(), unless there is another reason not to.
+ * With as_lock and hw_lock.
+ */
 static void fluidnpu_device_restart(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty,
 				    struct list_head *done)
 {
 	u32 i;
 
-	if (fluidnpu_device_is_ready(fdev)) {
-		fluidnpu_cq_start(fdev);
-		fluidnpu_mmu_start(fdev);
-		fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_ENABLE);
-		for (i = 0; i < fdev->num_queues; i++) {
-			struct fluidnpu_queue *queue = &fdev->queues[i];
-
-			fluidnpu_queue_restart(queue, guilty, queue->head_started, done);
-		}
-	} else {
-		drm_err(&fdev->drm, "device does not come back after a reset\n");
-		fdev->wedged = true;
-		for (i = 0; i < fdev->num_queues; i++)
-			fluidnpu_queue_fail_all(&fdev->queues[i], -EIO, done);
+	if (fdev->off)
+		return;
+	if (fluidnpu_read(fdev, FLUIDNPU_REG_MAGIC) == ~0u) {
+		drm_err(&fdev->drm, "device does not answer any more\n");
+		fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_LOST, done);
+		return;
 	}
+	if (!fluidnpu_device_is_ready(fdev)) {
+		drm_err(&fdev->drm, "device does not come back after a reset\n");
+		fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_WEDGED, done);
+		return;
+	}
+
+	fluidnpu_cq_start(fdev);
+	fluidnpu_mmu_start(fdev);
+	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_ENABLE);
+	for (i = 0; i < fdev->num_queues; i++) {
+		struct fluidnpu_queue *queue = &fdev->queues[i];
+
+		fluidnpu_queue_restart(queue, guilty, queue->head_started, done);
+	}
+}
+
+/* Stop the device if it runs, and note why. The caller holds as_lock. */
+static void fluidnpu_device_turn_off(struct fluidnpu_device *fdev, u32 why)
+{
+	unsigned long flags;
+	LIST_HEAD(done);
+
+	spin_lock_irqsave(&fdev->hw_lock, flags);
+	if (!fdev->off)
+		fluidnpu_device_quiesce(fdev, &done);
+	fluidnpu_device_set_off(fdev, 0, why);
+	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_signal_done(&done);
+}
+
+/* What kept the device off is over. The caller holds as_lock. */
+static void fluidnpu_device_turn_on(struct fluidnpu_device *fdev, u32 why)
+{
+	unsigned long flags;
+	LIST_HEAD(done);
+
+	spin_lock_irqsave(&fdev->hw_lock, flags);
+	fluidnpu_device_set_off(fdev, why, 0);
+	fluidnpu_device_restart(fdev, NULL, &done);
+	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_signal_done(&done);
 }
 
 /**
@@ -164,7 +233,8 @@ static void fluidnpu_device_restart(struct fluidnpu_device *fdev, struct fluidnp
  * @fdev: the device, between drm_dev_enter() and drm_dev_exit()
  * @guilty: ends with -ETIME unless it has ended; or NULL
  *
- * When the device does not come back all jobs, now and later, end with -EIO.
+ * Does nothing to a device that is off. When the device does not come back all jobs,
+ * now and later, end with an error.
  */
 void fluidnpu_device_reset(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty)
 {
@@ -173,46 +243,64 @@ void fluidnpu_device_reset(struct fluidnpu_device *fdev, struct fluidnpu_job *gu
 
 	mutex_lock(&fdev->as_lock);
 	spin_lock_irqsave(&fdev->hw_lock, flags);
-	fluidnpu_device_quiesce(fdev, &done);
-	fluidnpu_device_restart(fdev, guilty, &done);
+	if (!fdev->off) {
+		fluidnpu_device_quiesce(fdev, &done);
+		fluidnpu_device_restart(fdev, guilty, &done);
+	}
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
 	mutex_unlock(&fdev->as_lock);
 	fluidnpu_signal_done(&done);
+}
+
+/**
+ * fluidnpu_device_sleep - the power of the device is about to go
+ * @fdev: the device
+ *
+ * What is in flight runs again after fluidnpu_device_wake().
+ */
+void fluidnpu_device_sleep(struct fluidnpu_device *fdev)
+{
+	mutex_lock(&fdev->as_lock);
+	fluidnpu_device_turn_off(fdev, FLUIDNPU_OFF_ASLEEP);
+	mutex_unlock(&fdev->as_lock);
+}
+
+/**
+ * fluidnpu_device_wake - the device has power again
+ * @fdev: the device
+ */
+void fluidnpu_device_wake(struct fluidnpu_device *fdev)
+{
+	mutex_lock(&fdev->as_lock);
+	fluidnpu_device_turn_on(fdev, FLUIDNPU_OFF_ASLEEP);
+	mutex_unlock(&fdev->as_lock);
 }
 
 /**
  * fluidnpu_device_reset_prepare - somebody else is about to reset the device
  * @fdev: the device
  *
- * The address space registers stay locked until fluidnpu_device_reset_done().
- * Jobs that come in between go into the rings and are run then.
+ * Jobs that come until fluidnpu_device_reset_done() go into the rings and are run then.
  */
 void fluidnpu_device_reset_prepare(struct fluidnpu_device *fdev)
 {
-	unsigned long flags;
-	LIST_HEAD(done);
-
 	mutex_lock(&fdev->as_lock);
-	spin_lock_irqsave(&fdev->hw_lock, flags);
-	fluidnpu_device_quiesce(fdev, &done);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
-	fluidnpu_signal_done(&done);
+	fluidnpu_device_turn_off(fdev, FLUIDNPU_OFF_RESET);
+	mutex_unlock(&fdev->as_lock);
 }
 
 /**
  * fluidnpu_device_reset_done - somebody else has reset the device
  * @fdev: the device
+ *
+ * It gets another chance if it was dead.
  */
 void fluidnpu_device_reset_done(struct fluidnpu_device *fdev)
 {
-	unsigned long flags;
-	LIST_HEAD(done);
-
-	spin_lock_irqsave(&fdev->hw_lock, flags);
-	fluidnpu_device_restart(fdev, NULL, &done);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	mutex_lock(&fdev->as_lock);
+	fluidnpu_device_turn_on(fdev, FLUIDNPU_OFF_RESET | FLUIDNPU_OFF_WEDGED |
+				FLUIDNPU_OFF_LOST);
 	mutex_unlock(&fdev->as_lock);
-	fluidnpu_signal_done(&done);
 }
 
 static void fluidnpu_reset_work(struct work_struct *work)
@@ -430,7 +518,6 @@ void fluidnpu_device_remove(struct fluidnpu_device *fdev)
 {
 	unsigned long flags;
 	LIST_HEAD(done);
-	u32 i;
 
 	drm_dev_unplug(&fdev->drm);
 	cancel_work_sync(&fdev->reset_work);
@@ -438,13 +525,10 @@ void fluidnpu_device_remove(struct fluidnpu_device *fdev)
 	/* Nobody but the address spaces touches the hardware any more. */
 	mutex_lock(&fdev->as_lock);
 	fluidnpu_device_halt(fdev);
-	fdev->stopped = true;
-	mutex_unlock(&fdev->as_lock);
-
 	spin_lock_irqsave(&fdev->hw_lock, flags);
-	for (i = 0; i < fdev->num_queues; i++)
-		fluidnpu_queue_fail_all(&fdev->queues[i], -ENODEV, &done);
+	fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_REMOVED, &done);
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	mutex_unlock(&fdev->as_lock);
 	fluidnpu_signal_done(&done);
 
 	fluidnpu_file_wake_all(fdev);

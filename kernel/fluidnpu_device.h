@@ -30,6 +30,13 @@
 
 #define FLUIDNPU_CQ_ENTRIES		1024
 
+/* Why the registers of a device must be left alone. */
+#define FLUIDNPU_OFF_ASLEEP		BIT(0)	/* suspended, on its own or with the system */
+#define FLUIDNPU_OFF_RESET		BIT(1)	/* somebody else is resetting it */
+#define FLUIDNPU_OFF_WEDGED		BIT(2)	/* it does not come back after a reset */
+#define FLUIDNPU_OFF_LOST		BIT(3)	/* it does not answer any more */
+#define FLUIDNPU_OFF_REMOVED		BIT(4)	/* the driver has let go of it */
+
 /* Low addresses stay unmapped, so that 0 and small offsets from it fault. */
 #define FLUIDNPU_VA_START		((u64)SZ_1M)
 #define FLUIDNPU_VA_END			BIT_ULL(FLUIDNPU_VA_BITS)
@@ -103,10 +110,10 @@ struct fluidnpu_cq {
  * @cq: completion ring
  * @hw_lock: protects rings, completion ring and the queue registers; taken in
  *	interrupts
- * @wedged: a reset failed, nothing runs any more
+ * @off: FLUIDNPU_OFF_*, 0: the registers can be used; written with @as_lock and @hw_lock,
+ *	so that each of them keeps it as it is
  * @reg64_lock: between the two halves of a 64-bit register
- * @as_lock: protects the AS_* registers, @vms and @stopped
- * @stopped: the device has been told for good to do nothing; comes after unplug
+ * @as_lock: protects the AS_* registers and @vms
  * @as_ida: address spaces in use
  * @vms: address spaces that the device must know after a reset
  * @memory_bytes: of all buffers that were created here and are not freed
@@ -132,10 +139,9 @@ struct fluidnpu_device {
 	struct fluidnpu_queue queues[FLUIDNPU_NUM_PRIORITIES];
 	struct fluidnpu_cq cq;
 	spinlock_t hw_lock; /* see above */
-	bool wedged;
+	u32 off;
 	spinlock_t reg64_lock; /* see above */
 	struct mutex as_lock; /* see above */
-	bool stopped;
 	struct ida as_ida;
 	struct fluidnpu_vm *vms[FLUIDNPU_MAX_AS];
 	atomic64_t memory_bytes;
@@ -166,9 +172,13 @@ static inline void fluidnpu_write(struct fluidnpu_device *fdev, u32 reg, u32 val
 
 u64 fluidnpu_read64(struct fluidnpu_device *fdev, u32 reg_lo);
 
+int fluidnpu_device_error(struct fluidnpu_device *fdev);
+
 struct fluidnpu_device *fluidnpu_device_create(struct device *parent);
 void fluidnpu_device_remove(struct fluidnpu_device *fdev);
 void fluidnpu_device_halt(struct fluidnpu_device *fdev);
+void fluidnpu_device_sleep(struct fluidnpu_device *fdev);
+void fluidnpu_device_wake(struct fluidnpu_device *fdev);
 
 void fluidnpu_device_get_user(struct fluidnpu_device *fdev);
 void fluidnpu_device_put_user(struct fluidnpu_device *fdev);

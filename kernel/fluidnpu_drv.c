@@ -19,6 +19,7 @@
 #include "fluidnpu_drv.h"
 #include "fluidnpu_gem.h"
 #include "fluidnpu_job.h"
+#include "fluidnpu_pm.h"
 #include "fluidnpu_uring.h"
 
 /* What DEV_QUERY may be asked to zero behind the structures known here. */
@@ -42,11 +43,16 @@ static void fluidnpu_query_info(struct fluidnpu_device *fdev, struct drm_fluidnp
 static int fluidnpu_query_counters(struct fluidnpu_device *fdev,
 				   struct drm_fluidnpu_counters *counters)
 {
-	int idx;
+	int idx, ret;
 	u32 i;
 
-	if (!drm_dev_enter(&fdev->drm, &idx))
+	ret = fluidnpu_pm_get(fdev);
+	if (ret)
+		return ret;
+	if (!drm_dev_enter(&fdev->drm, &idx)) {
+		fluidnpu_pm_put(fdev);
 		return -ENODEV;
+	}
 	counters->time = fluidnpu_read64(fdev, FLUIDNPU_REG_TIME_LO);
 	for (i = 0; i < FLUIDNPU_CNT_NUM; i++) {
 		u32 reg = FLUIDNPU_REG_COUNTERS + i * sizeof(u64);
@@ -54,6 +60,7 @@ static int fluidnpu_query_counters(struct fluidnpu_device *fdev,
 		counters->values[i] = fluidnpu_read64(fdev, reg);
 	}
 	drm_dev_exit(idx);
+	fluidnpu_pm_put(fdev);
 	return 0;
 }
 
@@ -195,6 +202,7 @@ static int fluidnpu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *
 	drm_info(&fdev->drm, "version %u.%u, %u queues, %u address spaces, batches up to %u\n",
 		 fdev->hw_version >> 16, fdev->hw_version & 0xffff, fdev->num_queues,
 		 fdev->geometry.num_as, fdev->geometry.max_batch);
+	fluidnpu_pm_enable(fdev);
 	return 0;
 
 err_put:
@@ -209,6 +217,7 @@ static void fluidnpu_pci_remove(struct pci_dev *pdev)
 {
 	struct fluidnpu_device *fdev = pci_get_drvdata(pdev);
 
+	fluidnpu_pm_disable(fdev);
 	fluidnpu_device_remove(fdev);
 	if (refcount_dec_and_test(&fdev->users))
 		drm_dev_put(&fdev->drm);
@@ -241,6 +250,7 @@ static struct pci_driver fluidnpu_pci_driver = {
 	.probe = fluidnpu_pci_probe,
 	.remove = fluidnpu_pci_remove,
 	.err_handler = &fluidnpu_pci_err_handler,
+	.driver.pm = pm_ptr(&fluidnpu_pm_ops),
 };
 
 static int __init fluidnpu_init(void)

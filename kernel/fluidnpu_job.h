@@ -31,6 +31,7 @@ struct fluidnpu_queue;
  * @cookie: tells the device's completions of this run of the job from others
  * @error: how it ended, 0 or a negative errno
  * @replays: resets of the device that it may have caused
+ * @awake: it keeps the device awake, see fluidnpu_pm_get()
  * @program_iova: struct fluidnpu_hw_program
  * @program_bytes: its readable size
  * @flags: DRM_FLUIDNPU_JOB_*
@@ -58,6 +59,7 @@ struct fluidnpu_job {
 	u64 cookie;
 	int error;
 	u32 replays;
+	bool awake;
 	u64 program_iova;
 	u32 program_bytes;
 	u32 flags;

@@ -143,6 +143,10 @@ static void fluidnpu_as_command(struct fluidnpu_vm *vm, u32 command)
 
 	lockdep_assert_held(&fdev->as_lock);
 
+	/* Then it knows nothing, and is told everything when it starts again. */
+	if (fdev->off)
+		return;
+
 	fluidnpu_write(fdev, FLUIDNPU_REG_AS_SELECT, vm->as_id);
 	fluidnpu_write(fdev, FLUIDNPU_REG_AS_ROOT_LO, lower_32_bits(root));
 	fluidnpu_write(fdev, FLUIDNPU_REG_AS_ROOT_HI, upper_32_bits(root));
@@ -236,8 +240,7 @@ static void fluidnpu_vm_release(struct kref *ref)
 	/* With the tables, so that they do not outlive fluidnpu_mmu_unplug(). */
 	mutex_lock(&fdev->as_lock);
 	fdev->vms[vm->as_id] = NULL;
-	if (!fdev->stopped)
-		fluidnpu_as_command(vm, FLUIDNPU_AS_CMD_DISABLE);
+	fluidnpu_as_command(vm, FLUIDNPU_AS_CMD_DISABLE);
 	fluidnpu_pt_free(vm, vm->root);
 	mutex_unlock(&fdev->as_lock);
 
@@ -279,8 +282,7 @@ static void fluidnpu_vm_clear(struct fluidnpu_vm *vm, u64 iova, u64 size)
 	 * and caches as ever.
 	 */
 	mutex_lock(&fdev->as_lock);
-	if (!fdev->stopped)
-		fluidnpu_as_command(vm, FLUIDNPU_AS_CMD_FLUSH);
+	fluidnpu_as_command(vm, FLUIDNPU_AS_CMD_FLUSH);
 	mutex_unlock(&fdev->as_lock);
 }
 

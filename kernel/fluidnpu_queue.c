@@ -164,10 +164,10 @@ static void fluidnpu_fill_samples(struct fluidnpu_hw_sample *table, struct fluid
 
 /**
  * fluidnpu_queue_push - give a job to the device
- * @queue: queue, enabled
+ * @queue: queue, enabled; if the device is off it gets the job when it starts again
  * @job: not in a slot; its fence is initialised here if this is its first run
  *
- * Return: 0, or -EBUSY when the ring is full, which the scheduler's credits rule out.
+ * Return: 0, or -EIO when the ring is full, which the scheduler's credits rule out.
  */
 int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 {
@@ -178,7 +178,7 @@ int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 	lockdep_assert_held(&fdev->hw_lock);
 
 	if (drm_WARN_ON_ONCE(&fdev->drm, queue->tail - queue->head >= FLUIDNPU_RING_JOBS))
-		return -EBUSY;
+		return -EIO;
 
 	if (!job->fence->base.ops)
 		fluidnpu_fence_init(job->fence, queue);
@@ -204,8 +204,9 @@ int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 	};
 
 	/* writel() orders the entry before the doorbell. */
-	fluidnpu_write(fdev, FLUIDNPU_REG_DOORBELL(queue->index),
-		       queue->tail & FLUIDNPU_RING_MASK);
+	if (!fdev->off)
+		fluidnpu_write(fdev, FLUIDNPU_REG_DOORBELL(queue->index),
+			       queue->tail & FLUIDNPU_RING_MASK);
 	return 0;
 }
 
@@ -424,8 +425,7 @@ void fluidnpu_cq_ack(struct fluidnpu_device *fdev, u32 halted)
 	struct fluidnpu_cq *cq = &fdev->cq;
 	u32 i;
 
-	/* Nothing new also means that the device may be in the middle of a reset. */
-	if (cq->head == cq->acked)
+	if (fdev->off || cq->head == cq->acked)
 		return;
 	cq->acked = cq->head;
 	fluidnpu_write(fdev, FLUIDNPU_REG_DOORBELL_CQ, cq->head & FLUIDNPU_CQ_MASK);

@@ -68,16 +68,19 @@ static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 	struct fluidnpu_device *fdev = queue->fdev;
 	struct dma_fence *fence;
 	unsigned long flags;
-	int idx, ret = -EIO;
+	int idx, ret;
 
 	if (!drm_dev_enter(&fdev->drm, &idx))
 		return fluidnpu_sched_refuse(job, -ENODEV);
 
 	spin_lock_irqsave(&fdev->hw_lock, flags);
-	if (!fdev->wedged && !READ_ONCE(job->ctx->banned))
+	ret = fluidnpu_device_error(fdev);
+	if (!ret && READ_ONCE(job->ctx->banned))
+		ret = -EIO;
+	if (!ret)
 		ret = fluidnpu_queue_push(queue, job);
 	if (ret)
-		fence = fluidnpu_sched_refuse(job, -EIO);
+		fence = fluidnpu_sched_refuse(job, ret);
 	else
 		fence = dma_fence_get(&job->fence->base);
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
@@ -98,11 +101,12 @@ static enum fluidnpu_verdict fluidnpu_sched_judge(struct fluidnpu_queue *queue,
 						  struct fluidnpu_job *job)
 {
 	struct fluidnpu_device *fdev = queue->fdev;
-	u32 status = fluidnpu_queue_status(queue);
-	u32 i;
+	u32 status, i;
 
-	if (job->slot == FLUIDNPU_NO_SLOT)
+	/* Whoever lets the device start again runs the job again. */
+	if (fdev->off || job->slot == FLUIDNPU_NO_SLOT)
 		return FLUIDNPU_VERDICT_WAIT;
+	status = fluidnpu_queue_status(queue);
 	/* All ones: the device does not answer. */
 	if (status == ~0u || !(status & FLUIDNPU_QSTATUS_ENABLED))
 		return FLUIDNPU_VERDICT_RESET;

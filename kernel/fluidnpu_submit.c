@@ -28,6 +28,7 @@
 #include "fluidnpu_fence.h"
 #include "fluidnpu_gem.h"
 #include "fluidnpu_job.h"
+#include "fluidnpu_pm.h"
 #include "fluidnpu_validate.h"
 
 /**
@@ -197,6 +198,11 @@ static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
 		goto err_release;
 	}
 
+	ret = fluidnpu_pm_get(job->ctx->ffile->fdev);
+	if (ret)
+		goto err_release;
+	job->awake = true;
+
 	/* An event per sample that leaves, or per head that it passes, and one at the end. */
 	events = job->num_samples;
 	if (job->flags & DRM_FLUIDNPU_JOB_NO_EXIT)
@@ -236,6 +242,8 @@ void fluidnpu_job_release(struct fluidnpu_job *job)
 		fluidnpu_mapping_put(job->mappings[--job->num_mappings]);
 	kfree(job->mappings);
 	fluidnpu_fence_put(job->fence);
+	if (job->awake)
+		fluidnpu_pm_put(ctx->ffile->fdev);
 	kfree(job);
 	fluidnpu_ctx_put(ctx);
 }
@@ -317,16 +325,21 @@ static struct fluidnpu_submit *fluidnpu_submit_create(struct drm_file *file, u32
 	struct fluidnpu_device *fdev = to_fluidnpu_device(file->minor->dev);
 	struct fluidnpu_submit *submit;
 	struct fluidnpu_ctx *ctx;
+	int ret;
 
 	ctx = fluidnpu_ctx_lookup(file->driver_priv, ctx_id);
 	if (!ctx) {
 		drm_dbg(&fdev->drm, "no context %u\n", ctx_id);
 		return ERR_PTR(-ENOENT);
 	}
-	if (READ_ONCE(ctx->banned) || READ_ONCE(fdev->wedged)) {
-		drm_dbg(&fdev->drm, "context %u is banned or the device is dead\n", ctx_id);
+	ret = fluidnpu_device_error(fdev);
+	if (!ret && READ_ONCE(ctx->banned))
+		ret = -EIO;
+	if (ret) {
+		drm_dbg(&fdev->drm, "context %u is banned or the device is dead: %d\n", ctx_id,
+			ret);
 		fluidnpu_ctx_put(ctx);
-		return ERR_PTR(-EIO);
+		return ERR_PTR(ret);
 	}
 
 	submit = kzalloc(struct_size(submit, jobs, max_jobs), GFP_KERNEL);

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * FluidNPU accel driver: power management.
+ *
+ * A job keeps the device awake from its preparation until it is released, so
+ * that nothing has to be woken where that is not possible (in the scheduler's
+ * back end), and nothing sleeps while anything is in flight. Everybody else
+ * looks at fluidnpu_device.off under one of its locks and leaves a device that
+ * sleeps alone: waking it up shows it all address spaces again.
+ *
+ * Sleep is a reset: the device forgets everything, and the PCI core may cut
+ * its power.
+ */
+#include <linux/pm_runtime.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_print.h>
+
+#include "fluidnpu_device.h"
+#include "fluidnpu_pm.h"
+
+/* Idle time after which the device is put to sleep; power/autosuspend_delay_ms in sysfs. */
+#define FLUIDNPU_AUTOSUSPEND_MS		500
+
+/**
+ * fluidnpu_pm_get - wake the device and keep it awake
+ * @fdev: the device
+ *
+ * In process context. Return: 0, or -ENODEV when the device is unplugged or cannot be
+ * woken.
+ */
+int fluidnpu_pm_get(struct fluidnpu_device *fdev)
+{
+	int idx, ret;
+
+	/* remove() waits for this, and needs nothing of what is waited for here. */
+	if (!drm_dev_enter(&fdev->drm, &idx))
+		return -ENODEV;
+	ret = pm_runtime_resume_and_get(fdev->drm.dev);
+	drm_dev_exit(idx);
+	if (ret) {
+		drm_dbg(&fdev->drm, "device cannot be woken: %d\n", ret);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+/**
+ * fluidnpu_pm_put - undo fluidnpu_pm_get()
+ * @fdev: the device, unplugged or not
+ *
+ * In any context. When it was the last one the device goes to sleep after a while.
+ */
+void fluidnpu_pm_put(struct fluidnpu_device *fdev)
+{
+	pm_runtime_mark_last_busy(fdev->drm.dev);
+	pm_runtime_put_autosuspend(fdev->drm.dev);
+}
+
+/**
+ * fluidnpu_pm_enable - let the device sleep when it is idle
+ * @fdev: runs; the PCI core's reference of probe() is dropped
+ */
+void fluidnpu_pm_enable(struct fluidnpu_device *fdev)
+{
+	struct device *dev = fdev->drm.dev;
+
+	pm_runtime_set_autosuspend_delay(dev, FLUIDNPU_AUTOSUSPEND_MS);
+	pm_runtime_use_autosuspend(dev);
+	pm_runtime_allow(dev);
+	fluidnpu_pm_put(fdev);
+}
+
+/**
+ * fluidnpu_pm_disable - undo fluidnpu_pm_enable()
+ * @fdev: about to be removed
+ */
+void fluidnpu_pm_disable(struct fluidnpu_device *fdev)
+{
+	struct device *dev = fdev->drm.dev;
+
+	pm_runtime_get_noresume(dev);
+	pm_runtime_forbid(dev);
+	pm_runtime_dont_use_autosuspend(dev);
+}
+
+static int fluidnpu_pm_runtime_suspend(struct device *dev)
+{
+	fluidnpu_device_sleep(dev_get_drvdata(dev));
+	return 0;
+}
+
+/*
+ * Never fails: the PM core would refuse to wake the device ever again, but a reset by
+ * its user may still revive it. What is tried until then finds it dead.
+ */
+static int fluidnpu_pm_runtime_resume(struct device *dev)
+{
+	fluidnpu_device_wake(dev_get_drvdata(dev));
+	return 0;
+}
+
+const struct dev_pm_ops fluidnpu_pm_ops = {
+	RUNTIME_PM_OPS(fluidnpu_pm_runtime_suspend, fluidnpu_pm_runtime_resume, NULL)
+};
