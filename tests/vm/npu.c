@@ -74,9 +74,9 @@ int npu_counters(int fd, struct drm_fluidnpu_counters *counters)
 	return query(fd, DRM_FLUIDNPU_QUERY_COUNTERS, counters, sizeof(*counters));
 }
 
-int bo_create(int fd, uint64_t size, struct bo *bo)
+int bo_create_flags(int fd, uint64_t size, uint32_t flags, struct bo *bo)
 {
-	struct drm_fluidnpu_bo_create args = { .size = size };
+	struct drm_fluidnpu_bo_create args = { .size = size, .flags = flags };
 	int ret = npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_BO_CREATE, &args);
 
 	*bo = (struct bo){ .fd = fd };
@@ -93,6 +93,11 @@ int bo_create(int fd, uint64_t size, struct bo *bo)
 	bo->map = NULL;
 	bo_destroy(bo);
 	return ret;
+}
+
+int bo_create(int fd, uint64_t size, struct bo *bo)
+{
+	return bo_create_flags(fd, size, 0, bo);
 }
 
 int bo_close_handle(struct bo *bo)

@@ -36,6 +36,7 @@ int npu_info(int fd, struct drm_fluidnpu_info *info);
 int npu_counters(int fd, struct drm_fluidnpu_counters *counters);
 
 int bo_create(int fd, uint64_t size, struct bo *bo); /* zeroed */
+int bo_create_flags(int fd, uint64_t size, uint32_t flags, struct bo *bo);
 void bo_destroy(struct bo *bo);
 int bo_close_handle(struct bo *bo); /* leaves the mapping */
 int bo_wait(const struct bo *bo, int64_t timeout_ns);

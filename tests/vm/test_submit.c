@@ -7,34 +7,8 @@
 #include <unistd.h>
 
 #include "npu.h"
+#include "rig.h"
 #include "tap.h"
-
-/* What most tests need: a client with a context and a network. */
-struct rig {
-	int fd;
-	struct ctx ctx;
-	struct net net;
-};
-
-static bool rig_up(struct rig *rig, uint32_t slow_layers)
-{
-	int ret;
-
-	rig->fd = npu_open();
-	ret = ctx_create(rig->fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 1024, &rig->ctx);
-	if (!ret)
-		ret = net_create(rig->fd, slow_layers, &rig->net);
-	if (ret)
-		tap_fail(__FILE__, __LINE__, "set-up failed: %s", strerror(-ret));
-	return !ret;
-}
-
-static void rig_down(struct rig *rig)
-{
-	ctx_destroy(&rig->ctx);
-	net_destroy(&rig->net);
-	close(rig->fd);
-}
 
 static void a_job_classifies_its_samples(void)
 {
