@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 int tap_failures;
+unsigned int tap_index;
 const char *tap_skip_reason;
 
 static const char *current_test;
@@ -43,6 +44,7 @@ int tap_run(const struct tap_test *tests, unsigned int count)
 	printf("1..%u\n", count);
 	for (unsigned int i = 0; i < count; i++) {
 		tap_failures = 0;
+		tap_index = i;
 		tap_skip_reason = NULL;
 		current_test = tests[i].name;
 		alarm(TAP_DEADLINE_S);

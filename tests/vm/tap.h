@@ -21,6 +21,7 @@ struct tap_test {
 };
 
 extern int tap_failures; /* of the test that runs */
+extern unsigned int tap_index; /* of the test that runs: for tests that share a function */
 extern const char *tap_skip_reason;
 
 int tap_run(const struct tap_test *tests, unsigned int count);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Queries, buffers and contexts: what works, and one test per invalid field. */
+/* Queries, buffers and contexts: what works. What is refused is in test_fields. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -80,18 +80,6 @@ static void query_of_more_zeroes_the_rest(void)
 	EXPECT_EQ(bytes[200], 0xa5);
 }
 
-static void query_refuses_bad_arguments(void)
-{
-	struct drm_fluidnpu_info info;
-	uint32_t size = sizeof(info);
-
-	EXPECT_ERRNO(dev_query(99, &size, &info), EINVAL);
-	size = sizeof(info);
-	EXPECT_ERRNO(dev_query(DRM_FLUIDNPU_QUERY_INFO, &size, (void *)8), EFAULT);
-	size = 1u << 20;
-	EXPECT_ERRNO(dev_query(DRM_FLUIDNPU_QUERY_INFO, &size, &info), E2BIG);
-}
-
 static void counters_have_a_time_that_grows(void)
 {
 	struct drm_fluidnpu_counters a, b;
@@ -99,13 +87,6 @@ static void counters_have_a_time_that_grows(void)
 	REQUIRE(!npu_counters(fd, &a) && !npu_counters(fd, &b), "query failed");
 	EXPECT(b.time > a.time, "%llu then %llu", (unsigned long long)a.time,
 	       (unsigned long long)b.time);
-}
-
-static void unknown_ioctl_is_refused(void)
-{
-	char args[64] = { 0 };
-
-	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOWR(DRM_COMMAND_BASE + 0x1f, char[64]), args), EINVAL);
 }
 
 static void bo_is_zeroed_mapped_and_page_sized(void)
@@ -137,21 +118,6 @@ static void bos_do_not_touch(void)
 	bo_destroy(&b);
 }
 
-static int try_bo_create(uint64_t size, uint32_t flags)
-{
-	struct drm_fluidnpu_bo_create args = { .size = size, .flags = flags };
-
-	return npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_BO_CREATE, &args);
-}
-
-static void bo_create_refuses_bad_fields(void)
-{
-	EXPECT_ERRNO(try_bo_create(0, 0), EINVAL);
-	EXPECT_ERRNO(try_bo_create(UINT64_MAX, 0), EINVAL);
-	EXPECT_ERRNO(try_bo_create(1ull << FLUIDNPU_VA_BITS, 0), EINVAL);
-	EXPECT_ERRNO(try_bo_create(4096, ~DRM_FLUIDNPU_BO_READONLY), EINVAL);
-}
-
 static void bo_info_repeats_bo_create(void)
 {
 	struct drm_fluidnpu_bo_info info = { 0 };
@@ -163,26 +129,17 @@ static void bo_info_repeats_bo_create(void)
 	EXPECT_EQ(info.size, bo.size);
 	EXPECT_EQ(info.iova, bo.iova);
 	EXPECT(info.mmap_offset != 0, "0");
-	info.flags = 1;
-	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_BO_INFO, &info), EINVAL);
 	bo_destroy(&bo);
-	info.flags = 0;
-	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_BO_INFO, &info), ENOENT);
 }
 
 static void bo_wait_on_an_idle_bo_returns_at_once(void)
 {
-	struct drm_fluidnpu_bo_wait args = { 0 };
 	struct bo bo;
 
 	REQUIRE(!bo_create(fd, 4096, &bo), "bo_create failed");
 	EXPECT_OK(bo_wait(&bo, 0));
 	EXPECT_OK(bo_wait(&bo, INT64_MAX));
-	args.handle = bo.handle;
-	args.pad = 1;
-	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_BO_WAIT, &args), EINVAL);
 	bo_destroy(&bo);
-	EXPECT_ERRNO(bo_wait(&(struct bo){ .fd = fd, .handle = 12345 }, 0), ENOENT);
 }
 
 static void prime_shares_the_pages_with_another_client(void)
@@ -236,46 +193,6 @@ static void handles_of_another_client_are_unknown(void)
 	close(other);
 }
 
-static int try_ctx_create(const struct drm_fluidnpu_ctx_create *proto)
-{
-	struct drm_fluidnpu_ctx_create args = *proto;
-
-	return npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_CTX_CREATE, &args);
-}
-
-static void ctx_create_refuses_bad_fields(void)
-{
-	struct bo bo, small;
-	struct drm_fluidnpu_ctx_create good, args;
-
-	REQUIRE(!bo_create(fd, DRM_FLUIDNPU_EVENT_RING_BYTES(64), &bo), "bo_create failed");
-	REQUIRE(!bo_create(fd, 4096, &small), "bo_create failed");
-	good = (struct drm_fluidnpu_ctx_create){
-		.priority = DRM_FLUIDNPU_PRIORITY_NORMAL,
-		.event_handle = bo.handle,
-		.event_entries = 64,
-	};
-	args = good, args.priority = 4;
-	EXPECT_ERRNO(try_ctx_create(&args), EINVAL);
-	args = good, args.flags = 1;
-	EXPECT_ERRNO(try_ctx_create(&args), EINVAL);
-	args = good, args.pad = 1;
-	EXPECT_ERRNO(try_ctx_create(&args), EINVAL);
-	args = good, args.event_handle = 0;
-	EXPECT_ERRNO(try_ctx_create(&args), ENOENT);
-	args = good, args.event_handle = small.handle;
-	EXPECT_ERRNO(try_ctx_create(&args), EINVAL);
-	args = good, args.event_entries = 16;
-	EXPECT_ERRNO(try_ctx_create(&args), EINVAL);
-	args = good, args.event_entries = 48;
-	EXPECT_ERRNO(try_ctx_create(&args), EINVAL);
-	args = good, args.event_entries = 1u << 17;
-	EXPECT_ERRNO(try_ctx_create(&args), EINVAL);
-	EXPECT_OK(try_ctx_create(&good));
-	bo_destroy(&bo);
-	bo_destroy(&small);
-}
-
 static void ctx_create_resets_the_ring(void)
 {
 	struct drm_fluidnpu_ctx_create args = { .event_entries = 32 };
@@ -291,22 +208,6 @@ static void ctx_create_resets_the_ring(void)
 	EXPECT_EQ(ring->consumer, 0);
 	EXPECT_EQ(ring->entries, 32);
 	bo_destroy(&bo);
-}
-
-static void ctx_destroy_refuses_bad_fields(void)
-{
-	struct drm_fluidnpu_ctx_destroy args = { .ctx_id = 12345 };
-	struct ctx ctx;
-
-	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_CTX_DESTROY, &args), ENOENT);
-	REQUIRE(!ctx_create(fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 32, &ctx), "ctx_create failed");
-	args.ctx_id = ctx.id;
-	args.pad = 1;
-	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_CTX_DESTROY, &args), EINVAL);
-	args.pad = 0;
-	EXPECT_OK(npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_CTX_DESTROY, &args));
-	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_FLUIDNPU_CTX_DESTROY, &args), ENOENT);
-	bo_destroy(&ctx.ring);
 }
 
 static void contexts_of_a_client_are_limited(void)
@@ -414,20 +315,15 @@ static const struct tap_test tests[] = {
 	{ "DEV_QUERY's info is plausible", query_info_is_plausible },
 	{ "DEV_QUERY writes no more than asked for", query_of_less_writes_only_that },
 	{ "DEV_QUERY zeroes what it does not know", query_of_more_zeroes_the_rest },
-	{ "DEV_QUERY refuses bad arguments", query_refuses_bad_arguments },
 	{ "the counters' time grows", counters_have_a_time_that_grows },
-	{ "an unknown ioctl is refused", unknown_ioctl_is_refused },
 	{ "a BO is zeroed, mappable and whole pages", bo_is_zeroed_mapped_and_page_sized },
 	{ "BOs are kept apart by a guard page", bos_do_not_touch },
-	{ "BO_CREATE refuses bad fields", bo_create_refuses_bad_fields },
 	{ "BO_INFO repeats BO_CREATE", bo_info_repeats_bo_create },
 	{ "BO_WAIT on an idle BO returns at once", bo_wait_on_an_idle_bo_returns_at_once },
 	{ "PRIME shares pages with another client", prime_shares_the_pages_with_another_client },
 	{ "PRIME import finds an existing handle", import_into_the_same_client_finds_the_handle },
 	{ "handles of another client are unknown", handles_of_another_client_are_unknown },
-	{ "CTX_CREATE refuses bad fields", ctx_create_refuses_bad_fields },
 	{ "CTX_CREATE resets the event ring", ctx_create_resets_the_ring },
-	{ "CTX_DESTROY refuses bad fields", ctx_destroy_refuses_bad_fields },
 	{ "contexts of a client are limited", contexts_of_a_client_are_limited },
 	{ "high priorities need CAP_SYS_NICE", high_priority_needs_a_capability },
 	{ "clients that only look use no address space",
