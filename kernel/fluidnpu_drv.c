@@ -17,6 +17,7 @@
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
 #include "fluidnpu_drv.h"
+#include "fluidnpu_event.h"
 #include "fluidnpu_gem.h"
 #include "fluidnpu_job.h"
 #include "fluidnpu_pm.h"
@@ -120,6 +121,7 @@ static const struct drm_ioctl_desc fluidnpu_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_CTX_DESTROY, fluidnpu_ioctl_ctx_destroy, 0),
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_SUBMIT, fluidnpu_ioctl_submit, 0),
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_INJECT, fluidnpu_ioctl_inject, 0),
+	DRM_IOCTL_DEF_DRV(FLUIDNPU_EVENTS, fluidnpu_ioctl_events, 0),
 };
 
 /* DRM_ACCEL_FOPS with the event rings' poll and without the core's events. */

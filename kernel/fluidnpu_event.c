@@ -10,13 +10,19 @@
  * Entries are reserved before a job is accepted, so an event can always be
  * written at once, in the interrupt that it came with.
  */
+#include <linux/eventfd.h>
 #include <linux/iosys-map.h>
 #include <linux/poll.h>
 #include <linux/string.h>
 
+#include <drm/drm_device.h>
+#include <drm/drm_file.h>
 #include <drm/drm_gem.h>
+#include <drm/drm_print.h>
 
+#include "fluidnpu_ctx.h"
 #include "fluidnpu_event.h"
+#include "fluidnpu_validate.h"
 
 /**
  * fluidnpu_event_ring_init - start an empty ring
@@ -68,11 +74,17 @@ void fluidnpu_event_ring_fini(struct fluidnpu_event_ring *ring)
  */
 void fluidnpu_event_ring_close(struct fluidnpu_event_ring *ring)
 {
+	struct eventfd_ctx *eventfd;
 	unsigned long flags;
 
 	spin_lock_irqsave(&ring->lock, flags);
 	ring->closed = true;
+	eventfd = ring->eventfd;
+	ring->eventfd = NULL;
 	spin_unlock_irqrestore(&ring->lock, flags);
+
+	if (eventfd)
+		eventfd_ctx_put(eventfd);
 }
 
 /**
@@ -158,10 +170,65 @@ void fluidnpu_event_post(struct fluidnpu_event_ring *ring, const struct drm_flui
 		ring->producer++;
 		/* Pairs with the user's acquire: the entry first, then the index. */
 		smp_store_release(&ring->shared->producer, ring->producer);
+		if (ring->eventfd)
+			eventfd_signal(ring->eventfd);
 		wake = true;
 	}
 	spin_unlock_irqrestore(&ring->lock, flags);
 
 	if (wake)
 		wake_up_poll(ring->waiters, EPOLLIN | EPOLLRDNORM);
+}
+
+/**
+ * fluidnpu_ioctl_events - EVENTS
+ * @drm: device
+ * @data: struct drm_fluidnpu_events
+ * @file: client
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_ioctl_events(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_fluidnpu_events *args = data;
+	struct eventfd_ctx *eventfd = NULL;
+	struct fluidnpu_event_ring *ring;
+	struct fluidnpu_ctx *ctx;
+	unsigned long flags;
+	int ret;
+
+	ret = fluidnpu_check_events(drm, args);
+	if (ret)
+		return ret;
+
+	if (args->eventfd != -1) {
+		eventfd = eventfd_ctx_fdget(args->eventfd);
+		if (IS_ERR(eventfd)) {
+			drm_dbg(drm, "events.eventfd %d is not an eventfd\n", args->eventfd);
+			return -EBADF;
+		}
+	}
+
+	ctx = fluidnpu_ctx_lookup(file->driver_priv, args->ctx_id);
+	if (!ctx) {
+		ret = -ENOENT;
+		goto out_put_eventfd;
+	}
+	ring = &ctx->events;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	if (ring->closed)
+		ret = -ENOENT;
+	else
+		swap(ring->eventfd, eventfd);
+	spin_unlock_irqrestore(&ring->lock, flags);
+	fluidnpu_ctx_put(ctx);
+
+out_put_eventfd:
+	if (ret)
+		drm_dbg(drm, "events.ctx_id: no context %u\n", args->ctx_id);
+	/* The new one, or the one before. */
+	if (eventfd)
+		eventfd_ctx_put(eventfd);
+	return ret;
 }

@@ -10,7 +10,10 @@
 
 #include <fluidnpu_drm.h>
 
+struct drm_device;
+struct drm_file;
 struct drm_gem_object;
+struct eventfd_ctx;
 
 /**
  * struct fluidnpu_event_ring - events of a context, in a user's buffer object
@@ -22,6 +25,7 @@ struct drm_gem_object;
  * @lock: protects the rest; taken in interrupts
  * @producer: events written; the copy in @shared is only told, never read back
  * @reserved: entries promised to jobs and not yet used
+ * @eventfd: counts the events, or NULL
  * @closed: the user's context is gone, drop events
  */
 struct fluidnpu_event_ring {
@@ -33,6 +37,7 @@ struct fluidnpu_event_ring {
 	spinlock_t lock; /* see above */
 	u32 producer;
 	u32 reserved;
+	struct eventfd_ctx *eventfd;
 	bool closed;
 };
 
@@ -44,5 +49,7 @@ void fluidnpu_event_ring_poll(struct fluidnpu_event_ring *ring, bool *readable, 
 int fluidnpu_event_reserve(struct fluidnpu_event_ring *ring, u32 count);
 void fluidnpu_event_unreserve(struct fluidnpu_event_ring *ring, u32 count);
 void fluidnpu_event_post(struct fluidnpu_event_ring *ring, const struct drm_fluidnpu_event *event);
+
+int fluidnpu_ioctl_events(struct drm_device *drm, void *data, struct drm_file *file);
 
 #endif

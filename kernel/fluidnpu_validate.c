@@ -104,6 +104,22 @@ int fluidnpu_check_ctx_create(struct drm_device *drm, const struct drm_fluidnpu_
 }
 
 /**
+ * fluidnpu_check_events - check the arguments of EVENTS, but for what they name
+ * @drm: device or NULL
+ * @args: from user space
+ *
+ * Return: 0 or -EINVAL.
+ */
+int fluidnpu_check_events(struct drm_device *drm, const struct drm_fluidnpu_events *args)
+{
+	if (args->flags || args->pad) {
+		drm_dbg(drm, "events.flags %#x or pad %#x is not 0\n", args->flags, args->pad);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/**
  * fluidnpu_check_submit - check a SUBMIT or INJECT, not what it points to
  * @drm: device or NULL
  * @args: from user space

@@ -24,6 +24,7 @@ int fluidnpu_check_array(struct drm_device *drm, const char *name,
 			 u32 min_count, u32 max_count);
 int fluidnpu_check_bo_create(struct drm_device *drm, const struct drm_fluidnpu_bo_create *args);
 int fluidnpu_check_ctx_create(struct drm_device *drm, const struct drm_fluidnpu_ctx_create *args);
+int fluidnpu_check_events(struct drm_device *drm, const struct drm_fluidnpu_events *args);
 int fluidnpu_check_submit(struct drm_device *drm, const struct drm_fluidnpu_submit *args);
 int fluidnpu_check_job(struct drm_device *drm, const struct drm_fluidnpu_job *args, u32 max_batch);
 int fluidnpu_check_sample(struct drm_device *drm, const struct drm_fluidnpu_sample *sample,
