@@ -104,6 +104,12 @@ bench-core: ## speed of the functional engine on this host, beside ONNX Runtime'
 	@node tools/bench-core.mjs $(OUT)/bin/bench-core $(OUT)/networks/resnet50.onnx \
 		$(OUT)/networks/resnet50.fnpu
 
+.PHONY: bench-driver
+bench-driver: ## what a job costs the CPU: instructions, system calls and interrupts, in the VM
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -j$(JOBS) build $(OUT)/bin/bench-driver
+	@tools/bench-driver
+
 install: ## install library, headers, tools and udev rule under PREFIX (/usr/local)
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -j$(JOBS) build-host
@@ -282,6 +288,12 @@ $(OUT)/examples/%: $(OUT)/obj/userspace/examples/%.o $(LIB).so.$(VERSION)
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $< -L$(OUT)/lib -Wl,-rpath,'$$ORIGIN/../lib' -lfluidnpu
+
+# Runs in the guest, with what its tests use.
+$(OUT)/bin/bench-driver: $(OUT)/obj/tools/bench-driver.o $(OUT)/obj/tests/vm/npu.o
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ -ldrm -luring -lpthread
 
 $(OUT)/tests/vm/%: $(OUT)/obj/tests/vm/%.o $(call obj,$(vm_helpers))
 	$(call msg,LD,$@)
