@@ -200,9 +200,13 @@ int fluidnpu_ioctl_ctx_create(struct drm_device *drm, void *data, struct drm_fil
 		goto out_put_obj;
 	}
 
-	/* Once it has an id, another thread can destroy it. */
-	ret = xa_alloc(&ffile->contexts, &args->ctx_id, ctx, XA_LIMIT(1, FLUIDNPU_MAX_CONTEXTS),
-		       GFP_KERNEL);
+	/* Once it has an id, another thread can use and destroy it. */
+	xa_lock(&ffile->contexts);
+	ret = __xa_alloc(&ffile->contexts, &args->ctx_id, ctx, XA_LIMIT(1, FLUIDNPU_MAX_CONTEXTS),
+			 GFP_KERNEL);
+	if (!ret)
+		ctx->id = args->ctx_id;
+	xa_unlock(&ffile->contexts);
 	if (ret) {
 		drm_dbg(drm, "ctx_create: no id left: %d\n", ret);
 		ret = ret == -EBUSY ? -ENOSPC : ret;
@@ -325,7 +329,7 @@ void fluidnpu_file_postclose(struct drm_device *drm, struct drm_file *file)
 void fluidnpu_file_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
 	struct fluidnpu_file *ffile = file->driver_priv;
-	u64 cycles = atomic64_read(&ffile->busy_cycles);
+	u64 cycles = atomic64_read(&ffile->stats.busy_cycles);
 	u32 hz = ffile->fdev->clock_hz;
 
 	drm_printf(p, "drm-engine-npu:\t%llu ns\n", mul_u64_u32_div(cycles, NSEC_PER_SEC, hz));

@@ -14,6 +14,7 @@
 #include <drm/gpu_scheduler.h>
 
 #include "fluidnpu_event.h"
+#include "fluidnpu_perf.h"
 
 struct drm_device;
 struct drm_file;
@@ -41,7 +42,7 @@ struct poll_table_struct;
  * @waiters: in poll()
  * @memory_bytes: of the buffers that it created and that are not freed
  * @charged_bytes: of its limit, see fluidnpu_limit.c
- * @busy_cycles: device time that the client's jobs have run
+ * @stats: what the client has used
  * @pid: of the process that opened the file, for messages
  * @comm: its name
  */
@@ -54,7 +55,7 @@ struct fluidnpu_file {
 	wait_queue_head_t waiters;
 	atomic64_t memory_bytes;
 	u64 charged_bytes;
-	atomic64_t busy_cycles;
+	struct fluidnpu_stats stats;
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
 };
@@ -62,23 +63,27 @@ struct fluidnpu_file {
 /**
  * struct fluidnpu_ctx - a queue of jobs at one priority
  * @ref: of the id and the jobs
+ * @id: for user space, in traces; set before the context can be found
  * @ffile: client
  * @vm: address space of its jobs
  * @queue: hardware queue
  * @entity: its jobs that wait for the hardware
  * @events: event ring
  * @lock: jobs enter @entity in the order of their sequence numbers
+ * @stats: what it has used
  * @guilty: jobs that timed out; protected by hw_lock
  * @banned: it has been too often; written once
  */
 struct fluidnpu_ctx {
 	struct kref ref;
+	u32 id;
 	struct fluidnpu_file *ffile;
 	struct fluidnpu_vm *vm;
 	struct fluidnpu_queue *queue;
 	struct drm_sched_entity entity;
 	struct fluidnpu_event_ring events;
 	struct mutex lock; /* see above */
+	struct fluidnpu_stats stats;
 	u32 guilty;
 	bool banned;
 };

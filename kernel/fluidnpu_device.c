@@ -155,6 +155,7 @@ static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_he
 
 		queue->head_started = fluidnpu_queue_status(queue) & FLUIDNPU_QSTATUS_RUNNING;
 	}
+	fluidnpu_perf_save(fdev);
 	fluidnpu_device_halt(fdev);
 	fluidnpu_cq_drain(fdev, done);
 }
@@ -191,6 +192,7 @@ static void fluidnpu_device_restart(struct fluidnpu_device *fdev, struct fluidnp
 		return;
 	}
 
+	fluidnpu_perf_start(fdev);
 	fluidnpu_cq_start(fdev);
 	fluidnpu_mmu_start(fdev);
 	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_ENABLE);
@@ -407,6 +409,7 @@ static int fluidnpu_device_init_sw(struct fluidnpu_device *fdev)
 
 	spin_lock_init(&fdev->hw_lock);
 	spin_lock_init(&fdev->reg64_lock);
+	fluidnpu_perf_init(fdev);
 	ida_init(&fdev->as_ida);
 	INIT_LIST_HEAD(&fdev->bos);
 	INIT_WORK(&fdev->reset_work, fluidnpu_reset_work);
@@ -433,6 +436,7 @@ static void fluidnpu_device_start(struct fluidnpu_device *fdev)
 	unsigned long flags;
 	u32 i;
 
+	fluidnpu_perf_start(fdev);
 	spin_lock_irqsave(&fdev->hw_lock, flags);
 	fluidnpu_cq_start(fdev);
 	for (i = 0; i < fdev->num_queues; i++)

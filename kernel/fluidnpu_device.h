@@ -21,6 +21,8 @@
 
 #include <fluidnpu_drm.h>
 
+#include "fluidnpu_perf.h"
+
 /* Contexts have four priorities; each has a hardware queue if there are four. */
 #define FLUIDNPU_NUM_PRIORITIES		4
 
@@ -113,6 +115,7 @@ struct fluidnpu_cq {
  * @off: FLUIDNPU_OFF_*, 0: the registers can be used; written with @as_lock and @hw_lock,
  *	so that each of them keeps it as it is
  * @reg64_lock: between the two halves of a 64-bit register
+ * @perf: counters from before the last reset or sleep
  * @as_lock: protects the AS_* registers and @vms
  * @as_ida: address spaces in use
  * @vms: address spaces that the device must know after a reset
@@ -141,6 +144,7 @@ struct fluidnpu_device {
 	spinlock_t hw_lock; /* see above */
 	u32 off;
 	spinlock_t reg64_lock; /* see above */
+	struct fluidnpu_perf perf;
 	struct mutex as_lock; /* see above */
 	struct ida as_ida;
 	struct fluidnpu_vm *vms[FLUIDNPU_MAX_AS];

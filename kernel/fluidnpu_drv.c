@@ -41,30 +41,6 @@ static void fluidnpu_query_info(struct fluidnpu_device *fdev, struct drm_fluidnp
 	};
 }
 
-static int fluidnpu_query_counters(struct fluidnpu_device *fdev,
-				   struct drm_fluidnpu_counters *counters)
-{
-	int idx, ret;
-	u32 i;
-
-	ret = fluidnpu_pm_get(fdev);
-	if (ret)
-		return ret;
-	if (!drm_dev_enter(&fdev->drm, &idx)) {
-		fluidnpu_pm_put(fdev);
-		return -ENODEV;
-	}
-	counters->time = fluidnpu_read64(fdev, FLUIDNPU_REG_TIME_LO);
-	for (i = 0; i < FLUIDNPU_CNT_NUM; i++) {
-		u32 reg = FLUIDNPU_REG_COUNTERS + i * sizeof(u64);
-
-		counters->values[i] = fluidnpu_read64(fdev, reg);
-	}
-	drm_dev_exit(idx);
-	fluidnpu_pm_put(fdev);
-	return 0;
-}
-
 static int fluidnpu_ioctl_dev_query(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct fluidnpu_device *fdev = to_fluidnpu_device(drm);
@@ -101,7 +77,7 @@ static int fluidnpu_ioctl_dev_query(struct drm_device *drm, void *data, struct d
 	if (args->type == DRM_FLUIDNPU_QUERY_INFO)
 		fluidnpu_query_info(fdev, &reply.info);
 	else
-		ret = fluidnpu_query_counters(fdev, &reply.counters);
+		ret = fluidnpu_perf_read(fdev, FLUIDNPU_PERF_ALL, &reply.counters);
 	if (ret)
 		return ret;
 
@@ -122,6 +98,7 @@ static const struct drm_ioctl_desc fluidnpu_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_SUBMIT, fluidnpu_ioctl_submit, 0),
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_INJECT, fluidnpu_ioctl_inject, 0),
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_EVENTS, fluidnpu_ioctl_events, 0),
+	DRM_IOCTL_DEF_DRV(FLUIDNPU_PERF, fluidnpu_ioctl_perf, 0),
 };
 
 /* DRM_ACCEL_FOPS with the event rings' poll and without the core's events. */

@@ -228,6 +228,7 @@ void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu
 	};
 
 	job->error = error;
+	fluidnpu_perf_job_end(job, error, cqe);
 
 	if (cqe) {
 		event.time = cqe->time;
@@ -236,8 +237,6 @@ void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu
 		event.live_batch = cqe->live_batch;
 		event.layer = cqe->layer;
 		job->fence->end_time = cqe->time;
-		if (cqe->started && cqe->time > cqe->started)
-			atomic64_add(cqe->time - cqe->started, &ctx->ffile->busy_cycles);
 	}
 	if (error && job->fence->base.ops)
 		dma_fence_set_error(&job->fence->base, error);
@@ -302,6 +301,7 @@ static void fluidnpu_handle_sample(struct fluidnpu_device *fdev, struct fluidnpu
 		return;
 	if (cqe->type == FLUIDNPU_CQE_EXIT) {
 		job->exited |= BIT(cqe->sample);
+		fluidnpu_perf_sample(job, cqe);
 	} else {
 		if (job->reported[cqe->sample] & BIT(cqe->exit_index))
 			return;

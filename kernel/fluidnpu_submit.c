@@ -486,6 +486,7 @@ void fluidnpu_submit_commit(struct fluidnpu_submit *submit, struct dma_fence_cb 
 
 		drm_sched_job_arm(&job->base);
 		fluidnpu_submit_attach_fence(job);
+		fluidnpu_perf_job_accepted(job, submit->inject);
 
 		if (i == submit->num_jobs - 1) {
 			last = dma_fence_get(&job->base.s_fence->finished);

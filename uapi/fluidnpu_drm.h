@@ -136,7 +136,7 @@ struct drm_fluidnpu_queue_info {
 
 /**
  * struct drm_fluidnpu_counters - the counters of the device or of a queue
- * @time: device time of the reading, cycles
+ * @time: device time of the reading, cycles; of a device that sleeps: when it began to
  * @values: indexed by enum fluidnpu_counter. They only grow: the driver adds up what
  *	they were before a reset or a sleep of the device
  */

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * FluidNPU accel driver: counters of the device, statistics of its clients.
+ *
+ * The device forgets its counters when it is reset or sleeps. What they were is
+ * added to a base before, so that what users read only grows. From then on until
+ * the device has started again the base is all there is: reading never wakes
+ * a device, and never sees the same events in the base and in the registers.
+ *
+ * Statistics of a client are counted here, from what the device tells of its jobs.
+ */
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_print.h>
+
+#include "fluidnpu_ctx.h"
+#include "fluidnpu_device.h"
+#include "fluidnpu_job.h"
+#include "fluidnpu_perf.h"
+
+static_assert(FLUIDNPU_PERF_QUEUES == FLUIDNPU_NUM_PRIORITIES);
+
+static u64 fluidnpu_perf_register(struct fluidnpu_device *fdev, int queue, u32 index)
+{
+	u32 reg = queue < 0 ? FLUIDNPU_REG_COUNTERS : FLUIDNPU_REG_QUEUE_COUNTERS(queue);
+
+	lockdep_assert_held(&fdev->perf.lock);
+	return fluidnpu_read64(fdev, reg + index * sizeof(u64));
+}
+
+/* A device that has been pulled out reads as all ones. */
+static bool fluidnpu_perf_answers(struct fluidnpu_device *fdev)
+{
+	return fluidnpu_read(fdev, FLUIDNPU_REG_MAGIC) == FLUIDNPU_MAGIC;
+}
+
+/**
+ * fluidnpu_perf_init - before anything else of this file
+ * @fdev: the device, not started
+ */
+void fluidnpu_perf_init(struct fluidnpu_device *fdev)
+{
+	spin_lock_init(&fdev->perf.lock);
+	fdev->perf.stopped = true;
+}
+
+/**
+ * fluidnpu_perf_save - the device is about to forget its counters
+ * @fdev: the device, awake; registers are not read again before fluidnpu_perf_start()
+ *
+ * Comes before each reset and each sleep, does nothing when it has come before.
+ */
+void fluidnpu_perf_save(struct fluidnpu_device *fdev)
+{
+	struct fluidnpu_perf *perf = &fdev->perf;
+	unsigned long flags;
+	int queue;
+	u32 i;
+
+	spin_lock_irqsave(&perf->lock, flags);
+	if (!perf->stopped && fluidnpu_perf_answers(fdev)) {
+		for (queue = FLUIDNPU_PERF_ALL; queue < (int)fdev->num_queues; queue++) {
+			for (i = 0; i < FLUIDNPU_CNT_NUM; i++)
+				perf->base[1 + queue].values[i] +=
+					fluidnpu_perf_register(fdev, queue, i);
+		}
+		perf->base[0].time = fluidnpu_read64(fdev, FLUIDNPU_REG_TIME_LO);
+	}
+	perf->stopped = true;
+	spin_unlock_irqrestore(&perf->lock, flags);
+}
+
+/**
+ * fluidnpu_perf_start - the device counts again, from zero
+ * @fdev: the device, awake and ready
+ */
+void fluidnpu_perf_start(struct fluidnpu_device *fdev)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&fdev->perf.lock, flags);
+	fdev->perf.stopped = false;
+	spin_unlock_irqrestore(&fdev->perf.lock, flags);
+}
+
+/* Counters @first to @first + @count - 1 of a queue or of all, at one time. */
+static int fluidnpu_perf_read_some(struct fluidnpu_device *fdev, int queue, u32 first, u32 count,
+				   u64 *values, u64 *time)
+{
+	struct fluidnpu_perf *perf = &fdev->perf;
+	unsigned long flags;
+	int idx, ret = 0;
+	u32 i;
+
+	if (!drm_dev_enter(&fdev->drm, &idx))
+		return -ENODEV;
+
+	spin_lock_irqsave(&perf->lock, flags);
+	*time = perf->stopped ? perf->base[0].time : fluidnpu_read64(fdev, FLUIDNPU_REG_TIME_LO);
+	for (i = 0; i < count; i++) {
+		values[i] = perf->base[1 + queue].values[first + i];
+		if (!perf->stopped)
+			values[i] += fluidnpu_perf_register(fdev, queue, first + i);
+	}
+	if (!perf->stopped && !fluidnpu_perf_answers(fdev))
+		ret = -ENODEV;
+	spin_unlock_irqrestore(&perf->lock, flags);
+
+	drm_dev_exit(idx);
+	return ret;
+}
+
+/**
+ * fluidnpu_perf_time - device time, without waking the device
+ * @fdev: the device
+ * @time: cycles; of a device that sleeps: when it began to
+ *
+ * Return: 0 or -ENODEV.
+ */
+int fluidnpu_perf_time(struct fluidnpu_device *fdev, u64 *time)
+{
+	return fluidnpu_perf_read_some(fdev, FLUIDNPU_PERF_ALL, 0, 0, NULL, time);
+}
+
+/**
+ * fluidnpu_perf_counter - read one counter, without waking the device
+ * @fdev: the device
+ * @queue: index or FLUIDNPU_PERF_ALL
+ * @index: enum fluidnpu_counter
+ * @value: result
+ *
+ * Return: 0 or -ENODEV.
+ */
+int fluidnpu_perf_counter(struct fluidnpu_device *fdev, int queue, u32 index, u64 *value)
+{
+	u64 time;
+
+	return fluidnpu_perf_read_some(fdev, queue, index, 1, value, &time);
+}
+
+/**
+ * fluidnpu_perf_read - read all counters at once, without waking the device
+ * @fdev: the device
+ * @queue: index or FLUIDNPU_PERF_ALL
+ * @counters: result
+ *
+ * Return: 0 or -ENODEV.
+ */
+int fluidnpu_perf_read(struct fluidnpu_device *fdev, int queue,
+		       struct drm_fluidnpu_counters *counters)
+{
+	return fluidnpu_perf_read_some(fdev, queue, 0, FLUIDNPU_CNT_NUM, counters->values,
+				       &counters->time);
+}
+
+/* A client's and a context's statistics count the same things. */
+#define FLUIDNPU_STATS_ADD(ctx, field, n) do { \
+	struct fluidnpu_ctx *ctx_ = (ctx); \
+	u64 n_ = (n); \
+	atomic64_add(n_, &ctx_->stats.field); \
+	atomic64_add(n_, &ctx_->ffile->stats.field); \
+} while (0)
+
+/**
+ * fluidnpu_perf_job_accepted - a job is handed to the scheduler
+ * @job: nobody else knows it yet
+ * @inject: by INJECT
+ */
+void fluidnpu_perf_job_accepted(struct fluidnpu_job *job, bool inject)
+{
+	FLUIDNPU_STATS_ADD(job->ctx, jobs, 1);
+	FLUIDNPU_STATS_ADD(job->ctx, samples, job->num_samples);
+	if (inject)
+		FLUIDNPU_STATS_ADD(job->ctx, injects, 1);
+}
+
+/**
+ * fluidnpu_perf_sample - a sample has left or was handed back
+ * @job: that it belongs to
+ * @cqe: of type EXIT or YIELD, told for the first time
+ */
+void fluidnpu_perf_sample(struct fluidnpu_job *job, const struct fluidnpu_hw_cqe *cqe)
+{
+	if (cqe->type == FLUIDNPU_CQE_YIELD)
+		FLUIDNPU_STATS_ADD(job->ctx, yields, 1);
+	else
+		FLUIDNPU_STATS_ADD(job->ctx, exits[cqe->exit_index], 1);
+}
+
+/**
+ * fluidnpu_perf_job_end - a job has ended
+ * @job: job
+ * @error: 0 or a negative errno
+ * @cqe: the device's completion or NULL
+ */
+void fluidnpu_perf_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu_hw_cqe *cqe)
+{
+	FLUIDNPU_STATS_ADD(job->ctx, jobs_ended, 1);
+	if (error)
+		FLUIDNPU_STATS_ADD(job->ctx, job_errors, 1);
+	/* All zero if the driver made the completion up. */
+	if (!cqe || !cqe->started)
+		return;
+	if (cqe->time > cqe->started)
+		FLUIDNPU_STATS_ADD(job->ctx, busy_cycles, cqe->time - cqe->started);
+	if (cqe->started > cqe->queued)
+		FLUIDNPU_STATS_ADD(job->ctx, wait_cycles, cqe->started - cqe->queued);
+}
+
+static void fluidnpu_perf_fill(struct drm_fluidnpu_perf *args, struct fluidnpu_stats *stats)
+{
+	u32 i;
+
+	for (i = 0; i < FLUIDNPU_MAX_EXITS; i++)
+		args->exits[i] = atomic64_read(&stats->exits[i]);
+	args->yields = atomic64_read(&stats->yields);
+	args->busy_cycles = atomic64_read(&stats->busy_cycles);
+	args->wait_cycles = atomic64_read(&stats->wait_cycles);
+	args->job_errors = atomic64_read(&stats->job_errors);
+	args->jobs_ended = atomic64_read(&stats->jobs_ended);
+	/*
+	 * No more can have ended than were accepted: a job is counted before it gets to the
+	 * scheduler, and the locks on its way order that before its end.
+	 */
+	smp_rmb();
+	args->injects = atomic64_read(&stats->injects);
+	args->samples = atomic64_read(&stats->samples);
+	args->jobs = atomic64_read(&stats->jobs);
+}
+
+/**
+ * fluidnpu_ioctl_perf - PERF
+ * @drm: device
+ * @data: struct drm_fluidnpu_perf
+ * @file: client
+ *
+ * Return: 0 or a negative errno.
+ */
+int fluidnpu_ioctl_perf(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct fluidnpu_device *fdev = to_fluidnpu_device(drm);
+	struct fluidnpu_file *ffile = file->driver_priv;
+	struct drm_fluidnpu_perf *args = data;
+	struct fluidnpu_ctx *ctx;
+	int ret;
+
+	if (args->flags) {
+		drm_dbg(drm, "perf: flags %#x is not 0\n", args->flags);
+		return -EINVAL;
+	}
+
+	if (args->ctx_id) {
+		ctx = fluidnpu_ctx_lookup(ffile, args->ctx_id);
+		if (!ctx) {
+			drm_dbg(drm, "perf: no context %u\n", args->ctx_id);
+			return -ENOENT;
+		}
+		fluidnpu_perf_fill(args, &ctx->stats);
+		fluidnpu_ctx_put(ctx);
+	} else {
+		fluidnpu_perf_fill(args, &ffile->stats);
+	}
+	args->memory_bytes = atomic64_read(&ffile->memory_bytes);
+
+	ret = fluidnpu_perf_time(fdev, &args->time);
+	if (ret)
+		drm_dbg(drm, "perf: the device is gone\n");
+	return ret;
+}
