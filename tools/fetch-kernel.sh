@@ -24,22 +24,6 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 KERNEL_CACHE=$FNPU_CACHE/kernel
-SERIES=6.12
-
-# Prints the apt sources that carry the series for the running release.
-kernel_sources() {
-	local suite base security
-
-	suite=$(os_codename)
-	base=$(apt_base_mirror)
-	security=$(apt_mirror "$suite-security")
-	if [[ $suite == bookworm ]]; then
-		echo "deb $base bookworm-backports"
-	else
-		echo "deb $base $suite"
-	fi
-	[[ -z $security ]] || echo "deb $security $suite-security"
-}
 
 # newest_kver: the newest KVER of the series whose packages are all there.
 newest_kver() {
@@ -51,9 +35,9 @@ newest_kver() {
 			printf '%s\n' "$kver"
 			return
 		fi
-	done < <(sed -n "s/^linux-image-\\(${SERIES//./\\.}\\.[0-9]*\\(+deb[0-9]*\\)\\{0,1\\}-amd64\\)\$/\\1/p" \
+	done < <(sed -n "s/^linux-image-\\(${FNPU_KERNEL_SERIES//./\\.}\\.[0-9]*\\(+deb[0-9]*\\)\\{0,1\\}-amd64\\)\$/\\1/p" \
 		<<<"$names" | sort -rV)
-	echo "no linux-image-$SERIES.*-amd64 with headers in the suites above" >&2
+	echo "no linux-image-$FNPU_KERNEL_SERIES.*-amd64 with headers in the suites above" >&2
 	return 1
 }
 
@@ -120,7 +104,7 @@ fetch() {
 start_log kernel
 lock "$KERNEL_CACHE/lock"
 if [[ ! -f $KERNEL_CACHE/current/env ]]; then
-	step KERNEL "downloading and unpacking Debian's $SERIES (120 MB)"
+	step KERNEL "downloading and unpacking Debian's $FNPU_KERNEL_SERIES (120 MB)"
 	rm -rf "$KERNEL_CACHE"/tmp.*
 	tmp=$(mktemp -d "$KERNEL_CACHE/tmp.XXXXXX")
 	chmod 755 "$tmp"

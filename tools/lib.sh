@@ -22,6 +22,9 @@ FNPU_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 FNPU_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/fluidnpu
 FNPU_LOG_DIR=$FNPU_TOP/out/log
 
+# The kernel of the guest, Debian's.
+FNPU_KERNEL_SERIES=6.12
+
 FNPU_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # step TAG TEXT...: one line of progress, in the manner of kbuild.
@@ -112,6 +115,21 @@ apt_base_mirror() {
 		fi
 	done
 	die "apt names no mirror for Debian $(os_codename); check /etc/apt/sources.list*"
+}
+
+# kernel_sources: the apt sources that carry $FNPU_KERNEL_SERIES for the running release.
+kernel_sources() {
+	local suite base security
+
+	suite=$(os_codename)
+	base=$(apt_base_mirror)
+	security=$(apt_mirror "$suite-security")
+	if [[ $suite == bookworm ]]; then
+		echo "deb $base bookworm-backports"
+	else
+		echo "deb $base $suite"
+	fi
+	[[ -z $security ]] || echo "deb $security $suite-security"
 }
 
 # private_apt NAME LINE...: makes the set-up NAME with these sources, each

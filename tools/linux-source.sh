@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# linux-source.sh - Debian's kernel sources, in the cache.
+#
+# Sourced after lib.sh.  need_linux_source NAME SERIES ... leaves
+#
+#	$FNPU_CACHE/linux-source/VERSION/	the source, with Debian's patches
+#	$FNPU_CACHE/linux-source/NAME		a link to it
+#
+# where VERSION is that of Debian's package.  Only what a build for x86 reads is unpacked.
+# Nobody writes there: who builds takes a copy (copy_linux_source).  What is in the cache
+# stays as it is; to get a newer one remove the link NAME.
+
+LINUX_SOURCE_CACHE=$FNPU_CACHE/linux-source
+
+# Large, and of no use to a build for x86 with our options. The other architectures' Kconfig
+# files stay.
+LINUX_SOURCE_LEAVE_OUT=('arch/[a-w]*.[chS]' 'arch/[a-w]*.dts*' 'arch/xtensa*.[chS]'
+	'Documentation/devicetree' 'drivers/gpu/drm/amd/include' 'tools/testing/selftests')
+
+# Prints "PACKAGE VERSION" of the newest source in the private apt set-up NAME that is of
+# SERIES ("6.12"), or of any if SERIES is empty.
+newest_linux_source() {
+	local series=${2//./\\.} package
+
+	package=$(papt "$1" apt-cache pkgnames linux-source- |
+		grep -E "^linux-source-${series:-[0-9.]+}\$" | sort -V | tail -n 1)
+	[[ -n $package ]] || {
+		echo "no linux-source-${2:-*} in the suites of $FNPU_CACHE/apt/$1" >&2
+		return 1
+	}
+	papt "$1" apt-cache show --no-all-versions "$package" |
+		sed -n "s/^Version: /$package /p"
+}
+
+# unpack_linux_source NAME SERIES SOURCE...: downloads from the apt sources SOURCE.
+unpack_linux_source() {
+	local name=$1 series=$2 package version tmp pattern leave_out=()
+
+	shift 2
+	private_apt "$name" "$@"
+	read -r package version < <(newest_linux_source "$name" "$series")
+	[[ -n $version ]]
+	if [[ ! -d $LINUX_SOURCE_CACHE/$version ]]; then
+		tmp=$(mktemp -d "$LINUX_SOURCE_CACHE/tmp.XXXXXX")
+		(cd "$tmp" && papt "$name" apt-get download "$package=$version")
+		dpkg -x "$tmp"/*.deb "$tmp/deb"
+		for pattern in "${LINUX_SOURCE_LEAVE_OUT[@]}"; do
+			leave_out+=("--exclude=$package/$pattern")
+		done
+		mkdir "$tmp/source"
+		tar -C "$tmp/source" --strip-components=1 "${leave_out[@]}" \
+			-xJf "$tmp/deb/usr/src/$package.tar.xz"
+		mv -T "$tmp/source" "$LINUX_SOURCE_CACHE/$version"
+		rm -rf "$tmp"
+	fi
+	rm -rf "$FNPU_CACHE/apt/$name"
+	ln -sfn "$version" "$LINUX_SOURCE_CACHE/$name"
+}
+
+# need_linux_source NAME SERIES SOURCE...: makes $LINUX_SOURCE_CACHE/NAME be there; the
+# caller holds a lock on it.
+need_linux_source() {
+	[[ -e $LINUX_SOURCE_CACHE/$1/Makefile ]] && return
+	step KERNEL "downloading and unpacking Debian's linux-source${2:+-$2} (150 MB)"
+	mkdir -p "$LINUX_SOURCE_CACHE"
+	logged "$1" "Is Debian's mirror reachable ('apt-get update')?" unpack_linux_source "$@"
+}
+
+# copy_linux_source NAME DIR: hard links; no build writes through them.
+copy_linux_source() {
+	rm -rf "$2"
+	cp -al "$(readlink -f "$LINUX_SOURCE_CACHE/$1")" "$2"
+}
