@@ -17,6 +17,7 @@
 #include "fluidnpu_gem.h"
 #include "fluidnpu_job.h"
 #include "fluidnpu_mmu.h"
+#include "fluidnpu_trace.h"
 
 static DEFINE_IDA(fluidnpu_index_ida);
 
@@ -76,13 +77,16 @@ static irqreturn_t fluidnpu_irq_completion(int irq, void *data)
 	struct fluidnpu_device *fdev = data;
 	unsigned long flags;
 	LIST_HEAD(done);
+	u32 head;
 	int idx;
 
 	if (!drm_dev_enter(&fdev->drm, &idx))
 		return IRQ_NONE;
 
 	spin_lock_irqsave(&fdev->hw_lock, flags);
+	head = fdev->cq.head;
 	fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev, &done));
+	trace_fluidnpu_irq(fdev, fdev->cq.head - head);
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
 	fluidnpu_signal_done(&done);
 
@@ -248,6 +252,7 @@ void fluidnpu_device_reset(struct fluidnpu_device *fdev, struct fluidnpu_job *gu
 	if (!fdev->off) {
 		fluidnpu_device_quiesce(fdev, &done);
 		fluidnpu_device_restart(fdev, guilty, &done);
+		trace_fluidnpu_device_reset(fdev, fdev->off);
 	}
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
 	mutex_unlock(&fdev->as_lock);
@@ -264,6 +269,7 @@ void fluidnpu_device_sleep(struct fluidnpu_device *fdev)
 {
 	mutex_lock(&fdev->as_lock);
 	fluidnpu_device_turn_off(fdev, FLUIDNPU_OFF_ASLEEP);
+	trace_fluidnpu_pm(fdev, false);
 	mutex_unlock(&fdev->as_lock);
 }
 
@@ -274,6 +280,7 @@ void fluidnpu_device_sleep(struct fluidnpu_device *fdev)
 void fluidnpu_device_wake(struct fluidnpu_device *fdev)
 {
 	mutex_lock(&fdev->as_lock);
+	trace_fluidnpu_pm(fdev, true);
 	fluidnpu_device_turn_on(fdev, FLUIDNPU_OFF_ASLEEP);
 	mutex_unlock(&fdev->as_lock);
 }
@@ -302,6 +309,7 @@ void fluidnpu_device_reset_done(struct fluidnpu_device *fdev)
 	mutex_lock(&fdev->as_lock);
 	fluidnpu_device_turn_on(fdev, FLUIDNPU_OFF_RESET | FLUIDNPU_OFF_WEDGED |
 				FLUIDNPU_OFF_LOST);
+	trace_fluidnpu_device_reset(fdev, fdev->off);
 	mutex_unlock(&fdev->as_lock);
 }
 
@@ -309,11 +317,13 @@ static void fluidnpu_reset_work(struct work_struct *work)
 {
 	struct fluidnpu_device *fdev = container_of(work, struct fluidnpu_device, reset_work);
 	int idx;
+	u32 status;
 
 	if (!drm_dev_enter(&fdev->drm, &idx))
 		return;
-	drm_warn(&fdev->drm, "device reports a fatal error, status %#x: resetting it\n",
-		 fluidnpu_read(fdev, FLUIDNPU_REG_STATUS));
+	status = fluidnpu_read(fdev, FLUIDNPU_REG_STATUS);
+	trace_fluidnpu_device_fatal(fdev, status);
+	drm_warn(&fdev->drm, "device reports a fatal error, status %#x: resetting it\n", status);
 	fluidnpu_device_reset(fdev, NULL);
 	drm_dev_exit(idx);
 }

@@ -26,6 +26,7 @@
 #include "fluidnpu_device.h"
 #include "fluidnpu_limit.h"
 #include "fluidnpu_mmu.h"
+#include "fluidnpu_trace.h"
 
 /**
  * struct fluidnpu_pt - one page table
@@ -147,6 +148,7 @@ static void fluidnpu_as_command(struct fluidnpu_vm *vm, u32 command)
 	if (fdev->off)
 		return;
 
+	trace_fluidnpu_as_command(vm, command);
 	fluidnpu_write(fdev, FLUIDNPU_REG_AS_SELECT, vm->as_id);
 	fluidnpu_write(fdev, FLUIDNPU_REG_AS_ROOT_LO, lower_32_bits(root));
 	fluidnpu_write(fdev, FLUIDNPU_REG_AS_ROOT_HI, upper_32_bits(root));
@@ -347,7 +349,9 @@ int fluidnpu_vm_map(struct fluidnpu_vm *vm, struct drm_mm_node *node,
 	if (ret) {
 		fluidnpu_vm_clear(vm, node->start, size);
 		drm_mm_remove_node(node);
+		goto out_unlock;
 	}
+	trace_fluidnpu_as_map(vm, node->start, size);
 
 out_unlock:
 	mutex_unlock(&vm->lock);
@@ -365,6 +369,7 @@ out_unlock:
 void fluidnpu_vm_unmap(struct fluidnpu_vm *vm, struct drm_mm_node *node)
 {
 	mutex_lock(&vm->lock);
+	trace_fluidnpu_as_unmap(vm, node->start, node->size - FLUIDNPU_PAGE_BYTES);
 	if (vm->root)
 		fluidnpu_vm_clear(vm, node->start, node->size - FLUIDNPU_PAGE_BYTES);
 	drm_mm_remove_node(node);

@@ -21,6 +21,7 @@
 #include "fluidnpu_fence.h"
 #include "fluidnpu_job.h"
 #include "fluidnpu_mmu.h"
+#include "fluidnpu_trace.h"
 
 #define FLUIDNPU_RING_MASK	(FLUIDNPU_RING_ENTRIES - 1)
 #define FLUIDNPU_CQ_MASK	(FLUIDNPU_CQ_ENTRIES - 1)
@@ -203,6 +204,8 @@ int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 			queue->tables_dma + table * sizeof(*queue->tables) : 0,
 	};
 
+	trace_fluidnpu_job_run(job);
+
 	/* writel() orders the entry before the doorbell. */
 	if (!fdev->off)
 		fluidnpu_write(fdev, FLUIDNPU_REG_DOORBELL(queue->index),
@@ -229,6 +232,7 @@ void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu
 
 	job->error = error;
 	fluidnpu_perf_job_end(job, error, cqe);
+	trace_fluidnpu_job_end(job, error, cqe);
 
 	if (cqe) {
 		event.time = cqe->time;
@@ -307,6 +311,8 @@ static void fluidnpu_handle_sample(struct fluidnpu_device *fdev, struct fluidnpu
 			return;
 		job->reported[cqe->sample] |= BIT(cqe->exit_index);
 	}
+
+	trace_fluidnpu_job_sample(job, cqe);
 
 	event = (struct drm_fluidnpu_event) {
 		.user_data = job->samples[cqe->sample].user_data,
@@ -477,6 +483,7 @@ void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *g
 	lockdep_assert_held(&fdev->hw_lock);
 
 	n = fluidnpu_queue_take_all(queue, jobs);
+	trace_fluidnpu_queue_restart(queue, n, guilty);
 	fluidnpu_queue_start(queue);
 
 	for (i = 0; i < n; i++) {

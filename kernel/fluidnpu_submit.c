@@ -29,6 +29,7 @@
 #include "fluidnpu_gem.h"
 #include "fluidnpu_job.h"
 #include "fluidnpu_pm.h"
+#include "fluidnpu_trace.h"
 #include "fluidnpu_validate.h"
 
 /**
@@ -487,6 +488,7 @@ void fluidnpu_submit_commit(struct fluidnpu_submit *submit, struct dma_fence_cb 
 		drm_sched_job_arm(&job->base);
 		fluidnpu_submit_attach_fence(job);
 		fluidnpu_perf_job_accepted(job, submit->inject);
+		trace_fluidnpu_job_submit(job);
 
 		if (i == submit->num_jobs - 1) {
 			last = dma_fence_get(&job->base.s_fence->finished);
