@@ -416,10 +416,16 @@ static int fluidnpu_submit_lock_bos(struct fluidnpu_submit *submit)
 int fluidnpu_submit_lock(struct fluidnpu_submit *submit, bool interruptible)
 {
 	struct drm_gem_object *obj;
+	u32 i, num_bos = 0;
 	int ret;
 
+	for (i = 0; i < submit->num_jobs; i++)
+		num_bos += submit->jobs[i]->num_mappings;
+	if (!num_bos)
+		return 0;
+
 	drm_exec_init(&submit->exec, DRM_EXEC_IGNORE_DUPLICATES |
-		      (interruptible ? DRM_EXEC_INTERRUPTIBLE_WAIT : 0), 0);
+		      (interruptible ? DRM_EXEC_INTERRUPTIBLE_WAIT : 0), num_bos);
 	submit->locked = true;
 
 	ret = fluidnpu_submit_lock_bos(submit);

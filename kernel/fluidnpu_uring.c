@@ -85,7 +85,7 @@ static void fluidnpu_uring_job_done(struct dma_fence *finished, struct dma_fence
 	if (fluidnpu_uring_claim(uring)) {
 		uring->result = finished->error;
 		uring->end_time = fluidnpu_fence_end_time(finished);
-		io_uring_cmd_complete_in_task(uring->cmd, fluidnpu_uring_task_work);
+		io_uring_cmd_do_in_task_lazy(uring->cmd, fluidnpu_uring_task_work);
 	}
 	fluidnpu_uring_put(uring);
 }
