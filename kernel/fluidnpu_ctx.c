@@ -87,6 +87,36 @@ struct fluidnpu_ctx *fluidnpu_ctx_lookup(struct fluidnpu_file *ffile, u32 id)
 }
 
 /**
+ * fluidnpu_ctx_lookup_alive - find a context of a client that can have jobs
+ * @file: client
+ * @id: as CTX_CREATE returned it
+ *
+ * Return: the context, to be released with fluidnpu_ctx_put(); or an ERR_PTR: -ENOENT,
+ * -EIO when it is banned or the device is dead, -ENODEV when that is gone.
+ */
+struct fluidnpu_ctx *fluidnpu_ctx_lookup_alive(struct drm_file *file, u32 id)
+{
+	struct fluidnpu_device *fdev = to_fluidnpu_device(file->minor->dev);
+	struct fluidnpu_ctx *ctx;
+	int ret;
+
+	ctx = fluidnpu_ctx_lookup(file->driver_priv, id);
+	if (!ctx) {
+		drm_dbg(&fdev->drm, "no context %u\n", id);
+		return ERR_PTR(-ENOENT);
+	}
+	ret = fluidnpu_device_error(fdev);
+	if (!ret && READ_ONCE(ctx->banned))
+		ret = -EIO;
+	if (ret) {
+		drm_dbg(&fdev->drm, "context %u is banned or the device is dead: %d\n", id, ret);
+		fluidnpu_ctx_put(ctx);
+		return ERR_PTR(ret);
+	}
+	return ctx;
+}
+
+/**
  * fluidnpu_ctx_blame - a job of the context has timed out
  * @ctx: context
  *
@@ -102,11 +132,17 @@ void fluidnpu_ctx_blame(struct fluidnpu_ctx *ctx)
 
 	drm_warn(drm, "%s[%d]: queue %u: job timed out\n", ffile->comm, ffile->pid,
 		 ctx->queue->index);
-	if (++ctx->guilty == FLUIDNPU_MAX_GUILTY) {
-		WRITE_ONCE(ctx->banned, true);
-		drm_warn(drm, "%s[%d]: context is banned after %u such jobs\n", ffile->comm,
-			 ffile->pid, ctx->guilty);
-	}
+	if (++ctx->guilty != FLUIDNPU_MAX_GUILTY)
+		return;
+	WRITE_ONCE(ctx->banned, true);
+	drm_warn(drm, "%s[%d]: context is banned after %u such jobs\n", ffile->comm, ffile->pid,
+		 ctx->guilty);
+
+	if (++ffile->guilty != FLUIDNPU_MAX_GUILTY)
+		return;
+	WRITE_ONCE(ffile->banned, true);
+	drm_warn(drm, "%s[%d]: gets no further context after %u that were banned\n", ffile->comm,
+		 ffile->pid, ffile->guilty);
 }
 
 /* With fewer queues than priorities, neighbours share one. */
@@ -178,6 +214,10 @@ int fluidnpu_ioctl_ctx_create(struct drm_device *drm, void *data, struct drm_fil
 	ret = fluidnpu_check_ctx_create(drm, args);
 	if (ret)
 		return ret;
+	if (READ_ONCE(ffile->banned)) {
+		drm_dbg(drm, "ctx_create: too many contexts of the file were banned\n");
+		return -EIO;
+	}
 	if (args->priority > DRM_FLUIDNPU_PRIORITY_NORMAL && !capable(CAP_SYS_NICE)) {
 		drm_dbg(drm, "ctx_create: priority %u needs CAP_SYS_NICE\n", args->priority);
 		return -EACCES;

@@ -8,6 +8,7 @@
 #include <linux/atomic.h>
 #include <linux/kref.h>
 #include <linux/mutex.h>
+#include <linux/rbtree.h>
 #include <linux/wait.h>
 #include <linux/xarray.h>
 
@@ -25,7 +26,7 @@ struct fluidnpu_queue;
 struct fluidnpu_vm;
 struct poll_table_struct;
 
-/* Jobs that may time out before a context is banned. */
+/* Jobs that time out until a context is banned, and banned contexts until a file is. */
 #define FLUIDNPU_MAX_GUILTY	3
 
 #define FLUIDNPU_MAX_CONTEXTS	256
@@ -43,6 +44,8 @@ struct poll_table_struct;
  * @memory_bytes: of the buffers that it created and that are not freed
  * @charged_bytes: of its limit, see fluidnpu_limit.c
  * @stats: what the client has used
+ * @guilty: contexts that were banned; protected by hw_lock
+ * @banned: these were too many: no further ones; written once
  * @pid: of the process that opened the file, for messages
  * @comm: its name
  */
@@ -56,6 +59,8 @@ struct fluidnpu_file {
 	atomic64_t memory_bytes;
 	u64 charged_bytes;
 	struct fluidnpu_stats stats;
+	u32 guilty;
+	bool banned;
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
 };
@@ -71,6 +76,7 @@ struct fluidnpu_file {
  * @events: event ring
  * @lock: jobs enter @entity in the order of their sequence numbers
  * @stats: what it has used
+ * @jobs: that have not ended, by user_data; protected by hw_lock
  * @guilty: jobs that timed out; protected by hw_lock
  * @banned: it has been too often; written once
  */
@@ -84,6 +90,7 @@ struct fluidnpu_ctx {
 	struct fluidnpu_event_ring events;
 	struct mutex lock; /* see above */
 	struct fluidnpu_stats stats;
+	struct rb_root jobs;
 	u32 guilty;
 	bool banned;
 };
@@ -103,6 +110,7 @@ static inline struct fluidnpu_file *fluidnpu_file_get(struct fluidnpu_file *ffil
 }
 
 struct fluidnpu_ctx *fluidnpu_ctx_lookup(struct fluidnpu_file *ffile, u32 id);
+struct fluidnpu_ctx *fluidnpu_ctx_lookup_alive(struct drm_file *file, u32 id);
 void fluidnpu_ctx_put(struct fluidnpu_ctx *ctx);
 void fluidnpu_ctx_blame(struct fluidnpu_ctx *ctx);
 

@@ -154,11 +154,8 @@ static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_he
 {
 	u32 i;
 
-	for (i = 0; i < fdev->num_queues; i++) {
-		struct fluidnpu_queue *queue = &fdev->queues[i];
-
-		queue->head_started = fluidnpu_queue_status(queue) & FLUIDNPU_QSTATUS_RUNNING;
-	}
+	for (i = 0; i < fdev->num_queues; i++)
+		fluidnpu_queue_note_head(&fdev->queues[i]);
 	fluidnpu_perf_save(fdev);
 	fluidnpu_device_halt(fdev);
 	fluidnpu_cq_drain(fdev, done);
@@ -200,11 +197,8 @@ static void fluidnpu_device_restart(struct fluidnpu_device *fdev, struct fluidnp
 	fluidnpu_cq_start(fdev);
 	fluidnpu_mmu_start(fdev);
 	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_ENABLE);
-	for (i = 0; i < fdev->num_queues; i++) {
-		struct fluidnpu_queue *queue = &fdev->queues[i];
-
-		fluidnpu_queue_restart(queue, guilty, queue->head_started, done);
-	}
+	for (i = 0; i < fdev->num_queues; i++)
+		fluidnpu_queue_restart(&fdev->queues[i], guilty, done);
 }
 
 /* Stop the device if it runs, and note why. The caller holds as_lock. */
@@ -423,6 +417,7 @@ static int fluidnpu_device_init_sw(struct fluidnpu_device *fdev)
 	ida_init(&fdev->as_ida);
 	INIT_LIST_HEAD(&fdev->bos);
 	INIT_WORK(&fdev->reset_work, fluidnpu_reset_work);
+	INIT_DELAYED_WORK(&fdev->poll_work, fluidnpu_cq_poll_work);
 	INIT_WORK(&fdev->free_work, fluidnpu_sched_free_work);
 	INIT_WORK(&fdev->put_work, fluidnpu_put_work);
 	init_llist_head(&fdev->free_jobs);
@@ -535,6 +530,7 @@ void fluidnpu_device_remove(struct fluidnpu_device *fdev)
 
 	drm_dev_unplug(&fdev->drm);
 	cancel_work_sync(&fdev->reset_work);
+	cancel_delayed_work_sync(&fdev->poll_work);
 
 	/* Nobody but the address spaces touches the hardware any more. */
 	mutex_lock(&fdev->as_lock);

@@ -26,9 +26,9 @@
 /* Contexts have four priorities; each has a hardware queue if there are four. */
 #define FLUIDNPU_NUM_PRIORITIES		4
 
-/* Jobs that one ring holds at a time; one entry of the ring always stays free. */
-#define FLUIDNPU_RING_JOBS		8
-#define FLUIDNPU_RING_ENTRIES		16
+/* Jobs that a queue of the device holds at a time, and entries of its ring: YIELDs need some. */
+#define FLUIDNPU_RING_JOBS		64
+#define FLUIDNPU_RING_ENTRIES		256
 
 #define FLUIDNPU_CQ_ENTRIES		1024
 
@@ -53,15 +53,17 @@ struct fluidnpu_vm;
  * @sched: hands over at most FLUIDNPU_RING_JOBS jobs at a time
  * @fence_context: of the hardware fences
  * @seqno: of the last hardware fence
- * @serial: of the last cookie
  * @ring: submission ring
  * @ring_dma: its bus address
- * @tables: sample tables, max_batch entries for each ring entry
+ * @tables: sample tables, max_batch entries for each slot
  * @tables_dma: their bus address
- * @head: oldest ring entry in flight, counts on without wrapping
- * @tail: next ring entry to write, counts on without wrapping
- * @head_started: at a reset of the device: it had begun with the oldest job
- * @slots: the job of each ring entry, NULL when it has ended
+ * @first: serial number of the ring's entry 0
+ * @head: serial number of the oldest entry that the device may not have taken
+ * @tail: serial number of the next entry to write
+ * @free_slots: bit mask
+ * @slots: the jobs that the device has, NULL where free
+ * @jobs: these and those that have ended before an older one, whose fences wait
+ *	for that one; in the order of the ring
  *
  * Everything below @sched is protected by fluidnpu_device.hw_lock.
  */
@@ -71,15 +73,16 @@ struct fluidnpu_queue {
 	struct drm_gpu_scheduler sched;
 	u64 fence_context;
 	u64 seqno;
-	u64 serial;
 	struct fluidnpu_hw_sqe *ring;
 	dma_addr_t ring_dma;
 	struct fluidnpu_hw_sample *tables;
 	dma_addr_t tables_dma;
-	u32 head;
-	u32 tail;
-	bool head_started;
-	struct fluidnpu_job *slots[FLUIDNPU_RING_ENTRIES];
+	u64 first;
+	u64 head;
+	u64 tail;
+	u64 free_slots;
+	struct fluidnpu_job *slots[FLUIDNPU_RING_JOBS];
+	struct list_head jobs;
 };
 
 /**
@@ -88,6 +91,7 @@ struct fluidnpu_queue {
  * @dma: bus address of @ring
  * @head: next entry to read, counts on without wrapping
  * @acked: what the device knows of @head
+ * @polled: fluidnpu_device.poll_work is on its way
  *
  * Protected by fluidnpu_device.hw_lock.
  */
@@ -96,6 +100,7 @@ struct fluidnpu_cq {
 	dma_addr_t dma;
 	u32 head;
 	u32 acked;
+	bool polled;
 };
 
 /**
@@ -124,6 +129,7 @@ struct fluidnpu_cq {
  * @bos: buffers that are mapped for DMA, to unmap them when the device goes
  * @tdr_wq: ordered; timeouts and resets
  * @reset_work: reset after STATUS.FATAL
+ * @poll_work: looks for completions whose interrupt was lost
  * @free_jobs: jobs whose resources wait for @free_work
  * @free_work: frees what a job holds; taking reservation locks in the
  *	scheduler's own work could deadlock with a fence waiter
@@ -153,6 +159,7 @@ struct fluidnpu_device {
 	struct list_head bos;
 	struct workqueue_struct *tdr_wq;
 	struct work_struct reset_work;
+	struct delayed_work poll_work;
 	struct llist_head free_jobs;
 	struct work_struct free_work;
 	refcount_t users;

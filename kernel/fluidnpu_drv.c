@@ -97,6 +97,7 @@ static const struct drm_ioctl_desc fluidnpu_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_CTX_DESTROY, fluidnpu_ioctl_ctx_destroy, 0),
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_SUBMIT, fluidnpu_ioctl_submit, 0),
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_INJECT, fluidnpu_ioctl_inject, 0),
+	DRM_IOCTL_DEF_DRV(FLUIDNPU_YIELD, fluidnpu_ioctl_yield, 0),
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_EVENTS, fluidnpu_ioctl_events, 0),
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_PERF, fluidnpu_ioctl_perf, 0),
 };

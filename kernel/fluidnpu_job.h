@@ -7,6 +7,7 @@
 
 #include <linux/list.h>
 #include <linux/llist.h>
+#include <linux/rbtree.h>
 
 #include <drm/gpu_scheduler.h>
 
@@ -26,10 +27,12 @@ struct fluidnpu_queue;
  * @ctx: where it came from; pins address space, event ring and device
  * @fence: hardware fence
  * @free_node: in fluidnpu_device.free_jobs
- * @done_node: in a list of jobs whose fences are about to be signalled
+ * @node: in fluidnpu_queue.jobs, then in a list of those whose fences are about to be signalled
+ * @ctx_node: in fluidnpu_ctx.jobs
  * @slot: index into fluidnpu_queue.slots while the device has it
  * @cookie: tells the device's completions of this run of the job from others
  * @error: how it ended, 0 or a negative errno
+ * @yield: its samples are wanted back
  * @replays: resets of the device that it may have caused
  * @awake: it keeps the device awake, see fluidnpu_pm_get()
  * @program_iova: struct fluidnpu_hw_program
@@ -38,26 +41,30 @@ struct fluidnpu_queue;
  * @opcode: FLUIDNPU_OP_*
  * @user_data: for its JOB event
  * @events_left: entries of the event ring that are still reserved for it
- * @exited: samples that have left, a bit mask
+ * @left: samples that have left or were handed back, a bit mask
  * @reported: heads that have been told of, a bit mask per sample
+ * @num_running: entries of @running
+ * @running: the samples that the device has, as it counts them
  * @num_mappings: entries of @mappings
  * @mappings: buffers that stay mapped and busy until it has ended
  * @num_samples: entries of @samples
  * @samples: what user space asked for
  *
  * Until the job is pushed it belongs to the submitter, then to the scheduler;
- * @slot, @cookie, @error, @replays, @events_left, @exited and @reported are
- * protected by hw_lock from then on.
+ * @node, @slot, @cookie, @error, @yield, @replays, @events_left, @left, @reported and
+ * @running are protected by hw_lock from then on, and @ctx_node is always.
  */
 struct fluidnpu_job {
 	struct drm_sched_job base;
 	struct fluidnpu_ctx *ctx;
 	struct fluidnpu_fence *fence;
 	struct llist_node free_node;
-	struct list_head done_node;
+	struct list_head node;
+	struct rb_node ctx_node;
 	u32 slot;
 	u64 cookie;
 	int error;
+	bool yield;
 	u32 replays;
 	bool awake;
 	u64 program_iova;
@@ -66,8 +73,10 @@ struct fluidnpu_job {
 	u8 opcode;
 	u64 user_data;
 	u32 events_left;
-	u32 exited;
+	u32 left;
 	u8 reported[FLUIDNPU_MAX_BATCH];
+	u32 num_running;
+	u8 running[FLUIDNPU_MAX_BATCH];
 	u32 num_mappings;
 	struct fluidnpu_mapping **mappings;
 	u32 num_samples;
@@ -105,20 +114,41 @@ int fluidnpu_sched_init(struct fluidnpu_queue *queue);
 void fluidnpu_sched_free_work(struct work_struct *work);
 void fluidnpu_sched_update_timeout(struct drm_gpu_scheduler *sched);
 
-/* fluidnpu_queue.c: all but the first four want hw_lock. */
-int fluidnpu_cq_init(struct fluidnpu_device *fdev);
-int fluidnpu_queue_init(struct fluidnpu_queue *queue);
+/* fluidnpu_job.c */
+int fluidnpu_ioctl_yield(struct drm_device *drm, void *data, struct drm_file *file);
+int fluidnpu_yield(struct drm_file *file, const struct drm_fluidnpu_yield *args);
+
+/* With hw_lock. */
+void fluidnpu_job_remember(struct fluidnpu_job *job);
+void fluidnpu_job_forget(struct fluidnpu_job *job);
+bool fluidnpu_job_sample(struct fluidnpu_job *job, struct fluidnpu_hw_cqe *cqe);
+void fluidnpu_job_hand_back(struct fluidnpu_job *job, const struct fluidnpu_hw_cqe *cqe);
 void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu_hw_cqe *cqe);
-void fluidnpu_signal_done(struct list_head *done);
+
+/* fluidnpu_queue.c; with hw_lock, where not said otherwise */
+int fluidnpu_queue_init(struct fluidnpu_queue *queue);		/* without */
+void fluidnpu_queue_start(struct fluidnpu_queue *queue);
+u32 fluidnpu_queue_status(struct fluidnpu_queue *queue);
+void fluidnpu_queue_resume(struct fluidnpu_queue *queue);
+void fluidnpu_queue_note_head(struct fluidnpu_queue *queue);
+bool fluidnpu_queue_stop(struct fluidnpu_queue *queue);
+int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
+void fluidnpu_queue_push_yield(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
+struct fluidnpu_queue *fluidnpu_queue_find(struct fluidnpu_device *fdev, u64 cookie,
+					   struct fluidnpu_job **job);
+void fluidnpu_queue_retire(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
+void fluidnpu_queue_collect(struct fluidnpu_queue *queue, struct list_head *done);
+void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *guilty,
+			    struct list_head *done);
+void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error, struct list_head *done);
+void fluidnpu_signal_done(struct list_head *done);		/* without */
+
+/* fluidnpu_cq.c, likewise */
+int fluidnpu_cq_init(struct fluidnpu_device *fdev);		/* without */
 void fluidnpu_cq_start(struct fluidnpu_device *fdev);
 u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev, struct list_head *done);
 void fluidnpu_cq_ack(struct fluidnpu_device *fdev, u32 halted);
-void fluidnpu_queue_start(struct fluidnpu_queue *queue);
-u32 fluidnpu_queue_status(struct fluidnpu_queue *queue);
-bool fluidnpu_queue_stop(struct fluidnpu_queue *queue);
-int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
-void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *guilty,
-			    bool head_started, struct list_head *done);
-void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error, struct list_head *done);
+void fluidnpu_cq_expect(struct fluidnpu_device *fdev);
+void fluidnpu_cq_poll_work(struct work_struct *work);		/* without */
 
 #endif

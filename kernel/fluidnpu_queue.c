@@ -1,35 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * FluidNPU accel driver: submission and completion rings.
+ * FluidNPU accel driver: submission rings.
  *
- * A job that the device has is in a slot of its queue's ring until its last
- * completion arrives. Completions name their job by a cookie that holds queue,
- * slot and a number that is never used again, so that a completion of a job
- * that is no longer there, or one that the device made up, finds nothing.
+ * A job that the device has is in a slot of its queue until its last completion
+ * arrives. Completions name their job by a cookie that holds queue, slot and the serial
+ * number of the ring entry, which is never used again: a completion of a job that is
+ * no longer there, or one that the device made up, finds nothing.
  *
- * Jobs end under hw_lock, but their fences are signalled after it has been
- * dropped: what others hang on a fence is not known here.
+ * Slots are not entries. Jobs that were injected end before others that are
+ * older, and a YIELD takes an entry, too. An entry is free when the device has taken it,
+ * which the driver learns from the completion of it or of a later one. A YIELD's cookie leads
+ * to no job: the job that it is for ends first.
+ *
+ * Events tell of a job's end at once, but fences of a queue are signalled in the
+ * order of its ring, as their numbers say, and after hw_lock has been dropped: what
+ * others hang on a fence is not known here.
  */
 #include <linux/bitfield.h>
+#include <linux/bitops.h>
 #include <linux/dma-mapping.h>
 
 #include <drm/drm_print.h>
 
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
-#include "fluidnpu_event.h"
 #include "fluidnpu_fence.h"
 #include "fluidnpu_job.h"
 #include "fluidnpu_mmu.h"
 #include "fluidnpu_trace.h"
 
 #define FLUIDNPU_RING_MASK	(FLUIDNPU_RING_ENTRIES - 1)
-#define FLUIDNPU_CQ_MASK	(FLUIDNPU_CQ_ENTRIES - 1)
+#define FLUIDNPU_ALL_SLOTS	GENMASK_ULL(FLUIDNPU_RING_JOBS - 1, 0)
 
 /* Layout of a cookie. */
 #define FLUIDNPU_COOKIE_SLOT	GENMASK_ULL(7, 0)
 #define FLUIDNPU_COOKIE_QUEUE	GENMASK_ULL(15, 8)
 #define FLUIDNPU_COOKIE_SERIAL	GENMASK_ULL(63, 16)
+
+/* In place of a slot: the entry is a YIELD. */
+#define FLUIDNPU_SLOT_YIELD	0xff
 
 /*
  * Device resets that a job survives while it is the oldest of its queue and no
@@ -37,28 +46,17 @@
  */
 #define FLUIDNPU_MAX_REPLAYS	2
 
-static_assert(FLUIDNPU_RING_JOBS < FLUIDNPU_RING_ENTRIES);
-static_assert(FLUIDNPU_MAX_BATCH <= 32);
-static_assert(FLUIDNPU_MAX_EXITS <= 8);
+/*
+ * Not taken yet are at most the jobs in flight, a YIELD for each, and a YIELD for each of
+ * those that ended since the oldest of these YIELDs was written.
+ */
+static_assert(3 * FLUIDNPU_RING_JOBS < FLUIDNPU_RING_ENTRIES);
+static_assert(FLUIDNPU_RING_ENTRIES <= FLUIDNPU_MAX_RING_ENTRIES);
+static_assert(FLUIDNPU_RING_JOBS <= 64 && FLUIDNPU_RING_JOBS <= FLUIDNPU_SLOT_YIELD);
 
 static u32 fluidnpu_qreg(struct fluidnpu_queue *queue, u32 reg)
 {
 	return FLUIDNPU_REG_QUEUE(queue->index) + reg;
-}
-
-/**
- * fluidnpu_cq_init - allocate the completion ring
- * @fdev: the device
- *
- * Return: 0 or -ENOMEM.
- */
-int fluidnpu_cq_init(struct fluidnpu_device *fdev)
-{
-	struct fluidnpu_cq *cq = &fdev->cq;
-
-	cq->ring = dmam_alloc_coherent(fdev->drm.dev, FLUIDNPU_CQ_ENTRIES * sizeof(*cq->ring),
-				       &cq->dma, GFP_KERNEL);
-	return cq->ring ? 0 : -ENOMEM;
 }
 
 /**
@@ -73,32 +71,17 @@ int fluidnpu_queue_init(struct fluidnpu_queue *queue)
 	struct device *dev = fdev->drm.dev;
 
 	queue->fence_context = dma_fence_context_alloc(1);
+	queue->free_slots = FLUIDNPU_ALL_SLOTS;
+	INIT_LIST_HEAD(&queue->jobs);
 
 	queue->ring = dmam_alloc_coherent(dev, FLUIDNPU_RING_ENTRIES * sizeof(*queue->ring),
 					  &queue->ring_dma, GFP_KERNEL);
 	if (!queue->ring)
 		return -ENOMEM;
 
-	queue->tables = dmam_alloc_coherent(dev, FLUIDNPU_RING_ENTRIES * fdev->geometry.max_batch *
+	queue->tables = dmam_alloc_coherent(dev, FLUIDNPU_RING_JOBS * fdev->geometry.max_batch *
 					    sizeof(*queue->tables), &queue->tables_dma, GFP_KERNEL);
 	return queue->tables ? 0 : -ENOMEM;
-}
-
-/**
- * fluidnpu_cq_start - show the device an empty completion ring
- * @fdev: has been reset
- */
-void fluidnpu_cq_start(struct fluidnpu_device *fdev)
-{
-	struct fluidnpu_cq *cq = &fdev->cq;
-
-	memset(cq->ring, 0, FLUIDNPU_CQ_ENTRIES * sizeof(*cq->ring));
-	cq->head = 0;
-	cq->acked = 0;
-
-	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_BASE_LO, lower_32_bits(cq->dma));
-	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_BASE_HI, upper_32_bits(cq->dma));
-	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_ENTRIES, FLUIDNPU_CQ_ENTRIES);
 }
 
 /**
@@ -109,8 +92,8 @@ void fluidnpu_queue_start(struct fluidnpu_queue *queue)
 {
 	struct fluidnpu_device *fdev = queue->fdev;
 
-	queue->head = 0;
-	queue->tail = 0;
+	queue->first = queue->tail;
+	queue->head = queue->tail;
 
 	fluidnpu_write(fdev, fluidnpu_qreg(queue, FLUIDNPU_QREG_BASE_LO),
 		       lower_32_bits(queue->ring_dma));
@@ -133,6 +116,37 @@ u32 fluidnpu_queue_status(struct fluidnpu_queue *queue)
 }
 
 /**
+ * fluidnpu_queue_resume - let a queue that halted go on
+ * @queue: queue
+ */
+void fluidnpu_queue_resume(struct fluidnpu_queue *queue)
+{
+	fluidnpu_write(queue->fdev, fluidnpu_qreg(queue, FLUIDNPU_QREG_CTRL),
+		       FLUIDNPU_QCTRL_RESUME);
+}
+
+/**
+ * fluidnpu_queue_note_head - find out which entries the device has taken
+ * @queue: about to be stopped or reset
+ *
+ * When the device does not know, all count as taken.
+ */
+void fluidnpu_queue_note_head(struct fluidnpu_queue *queue)
+{
+	u32 index = fluidnpu_read(queue->fdev, fluidnpu_qreg(queue, FLUIDNPU_QREG_HEAD));
+	u32 status = fluidnpu_queue_status(queue);
+	u32 more = (index - (u32)(queue->head - queue->first)) & FLUIDNPU_RING_MASK;
+
+	lockdep_assert_held(&queue->fdev->hw_lock);
+
+	if (status == ~0u || !(status & FLUIDNPU_QSTATUS_ENABLED) ||
+	    index > FLUIDNPU_RING_MASK || more > queue->tail - queue->head)
+		queue->head = queue->tail;
+	else
+		queue->head += more;
+}
+
+/**
  * fluidnpu_queue_stop - make the device drop everything of a queue
  * @queue: queue
  *
@@ -140,20 +154,50 @@ u32 fluidnpu_queue_status(struct fluidnpu_queue *queue)
  */
 bool fluidnpu_queue_stop(struct fluidnpu_queue *queue)
 {
+	fluidnpu_queue_note_head(queue);
 	fluidnpu_write(queue->fdev, fluidnpu_qreg(queue, FLUIDNPU_QREG_CTRL),
 		       FLUIDNPU_QCTRL_DISABLE);
 	return !(fluidnpu_queue_status(queue) &
 		 (FLUIDNPU_QSTATUS_ENABLED | FLUIDNPU_QSTATUS_RUNNING));
 }
 
+static bool fluidnpu_queue_has_room(struct fluidnpu_queue *queue)
+{
+	return queue->tail - queue->head < FLUIDNPU_RING_MASK;
+}
+
+static u64 fluidnpu_queue_next_cookie(struct fluidnpu_queue *queue, u32 slot)
+{
+	return FIELD_PREP(FLUIDNPU_COOKIE_SERIAL, queue->tail) |
+	       FIELD_PREP(FLUIDNPU_COOKIE_QUEUE, queue->index) |
+	       FIELD_PREP(FLUIDNPU_COOKIE_SLOT, slot);
+}
+
+/* There is room. */
+static void fluidnpu_queue_write(struct fluidnpu_queue *queue, const struct fluidnpu_hw_sqe *sqe)
+{
+	queue->ring[(queue->tail - queue->first) & FLUIDNPU_RING_MASK] = *sqe;
+	queue->tail++;
+
+	/* writel() orders the entry before the doorbell. */
+	if (!queue->fdev->off)
+		fluidnpu_write(queue->fdev, FLUIDNPU_REG_DOORBELL(queue->index),
+			       (queue->tail - queue->first) & FLUIDNPU_RING_MASK);
+}
+
+/* Only samples that have not left: the others' buffers may be in use for something else. */
 static void fluidnpu_fill_samples(struct fluidnpu_hw_sample *table, struct fluidnpu_job *job)
 {
 	u32 i;
 
+	job->num_running = 0;
 	for (i = 0; i < job->num_samples; i++) {
 		const struct drm_fluidnpu_sample *sample = &job->samples[i];
 
-		table[i] = (struct fluidnpu_hw_sample) {
+		if (job->left & BIT(i))
+			continue;
+		job->running[job->num_running] = i;
+		table[job->num_running++] = (struct fluidnpu_hw_sample) {
 			.input_iova = sample->input_iova,
 			.state_iova = sample->state_iova,
 			.logits_iova = sample->logits_iova,
@@ -163,103 +207,141 @@ static void fluidnpu_fill_samples(struct fluidnpu_hw_sample *table, struct fluid
 	}
 }
 
+/* Give a job that is on @queue->jobs a slot and an entry. */
+static int fluidnpu_queue_run(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
+{
+	u32 slot, table;
+
+	if (drm_WARN_ON_ONCE(&queue->fdev->drm,
+			     !queue->free_slots || !fluidnpu_queue_has_room(queue)))
+		return -EIO;
+
+	slot = __ffs64(queue->free_slots);
+	table = slot * queue->fdev->geometry.max_batch;
+	fluidnpu_fill_samples(&queue->tables[table], job);
+
+	job->slot = slot;
+	job->cookie = fluidnpu_queue_next_cookie(queue, slot);
+	queue->free_slots &= ~BIT_ULL(slot);
+	queue->slots[slot] = job;
+	trace_fluidnpu_job_run(job);
+
+	fluidnpu_queue_write(queue, &(struct fluidnpu_hw_sqe) {
+		.opcode = job->opcode,
+		.flags = job->flags & DRM_FLUIDNPU_JOB_NO_EXIT ? FLUIDNPU_SQE_NO_EXIT : 0,
+		.as_id = job->ctx->vm->as_id,
+		.num_samples = job->num_running,
+		.cookie = job->cookie,
+		.program_iova = job->program_iova,
+		.program_bytes = job->program_bytes,
+		.samples_addr = job->num_running ?
+			queue->tables_dma + table * sizeof(*queue->tables) : 0,
+	});
+	fluidnpu_cq_expect(queue->fdev);
+	return 0;
+}
+
 /**
  * fluidnpu_queue_push - give a job to the device
  * @queue: queue, enabled; if the device is off it gets the job when it starts again
- * @job: not in a slot; its fence is initialised here if this is its first run
+ * @job: new; its fence is initialised here
  *
  * Return: 0, or -EIO when the ring is full, which the scheduler's credits rule out.
  */
 int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 {
-	struct fluidnpu_device *fdev = queue->fdev;
-	u32 slot = queue->tail & FLUIDNPU_RING_MASK;
-	u32 table = slot * fdev->geometry.max_batch;
+	int ret;
 
-	lockdep_assert_held(&fdev->hw_lock);
+	lockdep_assert_held(&queue->fdev->hw_lock);
 
-	if (drm_WARN_ON_ONCE(&fdev->drm, queue->tail - queue->head >= FLUIDNPU_RING_JOBS))
-		return -EIO;
-
-	if (!job->fence->base.ops)
-		fluidnpu_fence_init(job->fence, queue);
-
-	job->slot = slot;
-	job->cookie = FIELD_PREP(FLUIDNPU_COOKIE_SERIAL, ++queue->serial) |
-		      FIELD_PREP(FLUIDNPU_COOKIE_QUEUE, queue->index) |
-		      FIELD_PREP(FLUIDNPU_COOKIE_SLOT, slot);
-	queue->slots[slot] = job;
-	queue->tail++;
-
-	fluidnpu_fill_samples(&queue->tables[table], job);
-	queue->ring[slot] = (struct fluidnpu_hw_sqe) {
-		.opcode = job->opcode,
-		.flags = job->flags & DRM_FLUIDNPU_JOB_NO_EXIT ? FLUIDNPU_SQE_NO_EXIT : 0,
-		.as_id = job->ctx->vm->as_id,
-		.num_samples = job->num_samples,
-		.cookie = job->cookie,
-		.program_iova = job->program_iova,
-		.program_bytes = job->program_bytes,
-		.samples_addr = job->num_samples ?
-			queue->tables_dma + table * sizeof(*queue->tables) : 0,
-	};
-
-	trace_fluidnpu_job_run(job);
-
-	/* writel() orders the entry before the doorbell. */
-	if (!fdev->off)
-		fluidnpu_write(fdev, FLUIDNPU_REG_DOORBELL(queue->index),
-			       queue->tail & FLUIDNPU_RING_MASK);
+	ret = fluidnpu_queue_run(queue, job);
+	if (ret)
+		return ret;
+	fluidnpu_fence_init(job->fence, queue);
+	list_add_tail(&job->node, &queue->jobs);
 	return 0;
 }
 
 /**
- * fluidnpu_job_end - note how a job ended and tell user space
- * @job: in no slot any more, or never been in one
- * @error: 0 or a negative errno
- * @cqe: the device's completion or NULL
- *
- * Does not signal the fence.
+ * fluidnpu_queue_push_yield - ask the device for the samples of a job
+ * @queue: where it is
+ * @job: in a slot; once at most
  */
-void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu_hw_cqe *cqe)
+void fluidnpu_queue_push_yield(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 {
-	struct fluidnpu_ctx *ctx = job->ctx;
-	struct drm_fluidnpu_event event = {
-		.user_data = job->user_data,
-		.error = error,
-		.type = DRM_FLUIDNPU_EVENT_JOB,
-	};
+	lockdep_assert_held(&queue->fdev->hw_lock);
 
-	job->error = error;
-	fluidnpu_perf_job_end(job, error, cqe);
-	trace_fluidnpu_job_end(job, error, cqe);
-
-	if (cqe) {
-		event.time = cqe->time;
-		event.queued = cqe->queued;
-		event.started = cqe->started;
-		event.live_batch = cqe->live_batch;
-		event.layer = cqe->layer;
-		job->fence->end_time = cqe->time;
-	}
-	if (error && job->fence->base.ops)
-		dma_fence_set_error(&job->fence->base, error);
-
-	/* The last reservation goes with the event, whose waiters look at both. */
-	fluidnpu_event_unreserve(&ctx->events, job->events_left - 1);
-	job->events_left = 0;
-	fluidnpu_event_post(&ctx->events, &event);
+	if (drm_WARN_ON_ONCE(&queue->fdev->drm, !fluidnpu_queue_has_room(queue)))
+		return;
+	trace_fluidnpu_job_yield(job);
+	fluidnpu_queue_write(queue, &(struct fluidnpu_hw_sqe) {
+		.opcode = FLUIDNPU_OP_YIELD,
+		.cookie = fluidnpu_queue_next_cookie(queue, FLUIDNPU_SLOT_YIELD),
+		.target = job->cookie,
+	});
 }
 
-/* Take a job out of its slot and put it on the list of those to signal. */
-static void fluidnpu_queue_retire(struct fluidnpu_queue *queue, struct fluidnpu_job *job,
-				  struct list_head *done)
+/**
+ * fluidnpu_queue_find - what does a completion belong to
+ * @fdev: the device
+ * @cookie: of the completion
+ * @job: out: the job, or NULL for a YIELD
+ *
+ * Return: the queue, or NULL if the cookie is none of an entry in flight.
+ */
+struct fluidnpu_queue *fluidnpu_queue_find(struct fluidnpu_device *fdev, u64 cookie,
+					   struct fluidnpu_job **job)
 {
+	u64 serial = FIELD_GET(FLUIDNPU_COOKIE_SERIAL, cookie);
+	u32 index = FIELD_GET(FLUIDNPU_COOKIE_QUEUE, cookie);
+	u32 slot = FIELD_GET(FLUIDNPU_COOKIE_SLOT, cookie);
+	struct fluidnpu_queue *queue;
+
+	*job = NULL;
+	if (index >= fdev->num_queues)
+		return NULL;
+	queue = &fdev->queues[index];
+	if (serial < queue->first || serial >= queue->tail)
+		return NULL;
+	if (slot != FLUIDNPU_SLOT_YIELD) {
+		if (slot >= FLUIDNPU_RING_JOBS || !queue->slots[slot] ||
+		    queue->slots[slot]->cookie != cookie)
+			return NULL;
+		*job = queue->slots[slot];
+	}
+
+	/* Entries are taken in order. */
+	if (queue->head <= serial)
+		queue->head = serial + 1;
+	return queue;
+}
+
+/**
+ * fluidnpu_queue_retire - the device has ended a job
+ * @queue: where it is
+ * @job: gives back its slot; fluidnpu_job_end() is the caller's
+ */
+void fluidnpu_queue_retire(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
+{
+	queue->free_slots |= BIT_ULL(job->slot);
 	queue->slots[job->slot] = NULL;
 	job->slot = FLUIDNPU_NO_SLOT;
-	while (queue->head != queue->tail && !queue->slots[queue->head & FLUIDNPU_RING_MASK])
-		queue->head++;
-	list_add_tail(&job->done_node, done);
+}
+
+/**
+ * fluidnpu_queue_collect - the jobs whose fences can be signalled
+ * @queue: queue
+ * @done: jobs that have ended, and all before them, are added
+ */
+void fluidnpu_queue_collect(struct fluidnpu_queue *queue, struct list_head *done)
+{
+	struct fluidnpu_job *job, *next;
+
+	list_for_each_entry_safe(job, next, &queue->jobs, node) {
+		if (job->slot != FLUIDNPU_NO_SLOT)
+			return;
+		list_move_tail(&job->node, done);
+	}
 }
 
 /**
@@ -272,241 +354,76 @@ void fluidnpu_signal_done(struct list_head *done)
 {
 	struct fluidnpu_job *job, *next;
 
-	list_for_each_entry_safe(job, next, done, done_node) {
+	list_for_each_entry_safe(job, next, done, node) {
 		struct dma_fence *fence = dma_fence_get(&job->fence->base);
 
-		list_del(&job->done_node);
+		list_del(&job->node);
 		dma_fence_signal(fence);
 		dma_fence_put(fence);
 	}
 }
 
-static struct fluidnpu_job *fluidnpu_job_of_cookie(struct fluidnpu_device *fdev, u64 cookie)
+/* The device has forgotten @job. Does it end, how, or (false) does it run again? */
+static bool fluidnpu_job_is_over(struct fluidnpu_job *job, bool taken, bool suspect, int *error)
 {
-	u32 index = FIELD_GET(FLUIDNPU_COOKIE_QUEUE, cookie);
-	u32 slot = FIELD_GET(FLUIDNPU_COOKIE_SLOT, cookie);
-	struct fluidnpu_job *job;
-
-	if (index >= fdev->num_queues || slot >= FLUIDNPU_RING_ENTRIES)
-		return NULL;
-	job = fdev->queues[index].slots[slot];
-	return job && job->cookie == cookie ? job : NULL;
-}
-
-static void fluidnpu_handle_sample(struct fluidnpu_device *fdev, struct fluidnpu_job *job,
-				   const struct fluidnpu_hw_cqe *cqe)
-{
-	struct drm_fluidnpu_event event;
-
-	if (cqe->sample >= job->num_samples || cqe->exit_index >= FLUIDNPU_MAX_EXITS)
-		return;
-	/* After a replay the device tells some things again. The last entry is JOB's. */
-	if (job->exited & BIT(cqe->sample) || job->events_left <= 1)
-		return;
-	if (cqe->type == FLUIDNPU_CQE_EXIT) {
-		job->exited |= BIT(cqe->sample);
-		fluidnpu_perf_sample(job, cqe);
-	} else {
-		if (job->reported[cqe->sample] & BIT(cqe->exit_index))
-			return;
-		job->reported[cqe->sample] |= BIT(cqe->exit_index);
-	}
-
-	trace_fluidnpu_job_sample(job, cqe);
-
-	event = (struct drm_fluidnpu_event) {
-		.user_data = job->samples[cqe->sample].user_data,
-		.time = cqe->time,
-		.queued = cqe->queued,
-		.started = cqe->started,
-		.type = cqe->type,
-		.exit_index = cqe->exit_index,
-		.class_index = cqe->class_index,
-		.live_batch = cqe->live_batch,
-		.layer = cqe->layer,
-		.confidence = cqe->confidence,
-		.entropy = cqe->entropy,
-		.margin = cqe->margin,
-	};
-	job->events_left--;
-	fluidnpu_event_post(&job->ctx->events, &event);
-}
-
-static void fluidnpu_report_failure(struct fluidnpu_device *fdev, struct fluidnpu_job *job,
-				    const struct fluidnpu_hw_cqe *cqe)
-{
-	struct fluidnpu_file *ffile = job->ctx->ffile;
-	u64 iova = (u64)cqe->fault_iova_hi << 32 | cqe->fault_iova_lo;
-
-	if (cqe->status == FLUIDNPU_ERR_MMU_FAULT)
-		dev_warn_ratelimited(fdev->drm.dev,
-				     "%s[%d]: queue %u, layer %u: fault %s iova %#llx, %s\n",
-				     ffile->comm, ffile->pid, job->ctx->queue->index, cqe->layer,
-				     cqe->fault_write ? "writing" : "reading", iova,
-				     fluidnpu_vm_explain(job->ctx->vm, iova, cqe->fault_write));
-	else
-		dev_warn_ratelimited(fdev->drm.dev,
-				     "%s[%d]: queue %u, layer %u: job failed with status %u\n",
-				     ffile->comm, ffile->pid, job->ctx->queue->index, cqe->layer,
-				     cqe->status);
-}
-
-/* Returns whether the queue of the job halted. */
-static bool fluidnpu_handle_job(struct fluidnpu_device *fdev, struct fluidnpu_job *job,
-				const struct fluidnpu_hw_cqe *cqe, struct list_head *done)
-{
-	struct fluidnpu_queue *queue = job->ctx->queue;
-
-	if (cqe->status != FLUIDNPU_OK)
-		fluidnpu_report_failure(fdev, job, cqe);
-
-	fluidnpu_queue_retire(queue, job, done);
-	fluidnpu_job_end(job, cqe->status == FLUIDNPU_OK ? 0 : -EIO, cqe);
-	return cqe->status != FLUIDNPU_OK && cqe->status != FLUIDNPU_ERR_ABORTED;
-}
-
-/**
- * fluidnpu_cq_drain - handle all completions that have arrived
- * @fdev: the device
- * @done: jobs that have ended are added, see fluidnpu_signal_done()
- *
- * The device stops when the ring is full, and is told of the room only in
- * fluidnpu_cq_ack(): this is a bounded loop whatever the device does.
- *
- * Return: bit mask of the queues that halted.
- */
-u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev, struct list_head *done)
-{
-	struct fluidnpu_cq *cq = &fdev->cq;
-	u32 halted = 0;
-
-	lockdep_assert_held(&fdev->hw_lock);
-
-	for (;;) {
-		struct fluidnpu_hw_cqe *entry = &cq->ring[cq->head & FLUIDNPU_CQ_MASK];
-		u32 phase = !(cq->head & FLUIDNPU_CQ_ENTRIES);
-		struct fluidnpu_hw_cqe cqe;
-		struct fluidnpu_job *job;
-
-		if (READ_ONCE(entry->phase) != phase)
-			break;
-		/* The rest of the entry is valid when the phase is. */
-		dma_rmb();
-		cqe = *entry;
-		cq->head++;
-
-		job = fluidnpu_job_of_cookie(fdev, cqe.cookie);
-		if (!job) {
-			dev_warn_ratelimited(fdev->drm.dev, "completion of an unknown job, %#llx\n",
-					     cqe.cookie);
-			continue;
-		}
-
-		switch (cqe.type) {
-		case FLUIDNPU_CQE_EXIT:
-		case FLUIDNPU_CQE_HEAD:
-			fluidnpu_handle_sample(fdev, job, &cqe);
-			break;
-		case FLUIDNPU_CQE_JOB:
-			if (fluidnpu_handle_job(fdev, job, &cqe, done))
-				halted |= BIT(FIELD_GET(FLUIDNPU_COOKIE_QUEUE, cqe.cookie));
-			break;
-		default:
-			/* Not even YIELD: nobody here has asked for it. */
-			dev_warn_ratelimited(fdev->drm.dev, "completion of unknown type %u\n",
-					     cqe.type);
-		}
-	}
-
-	return halted;
-}
-
-/**
- * fluidnpu_cq_ack - let the device go on after fluidnpu_cq_drain()
- * @fdev: the device
- * @halted: queues to resume
- */
-void fluidnpu_cq_ack(struct fluidnpu_device *fdev, u32 halted)
-{
-	struct fluidnpu_cq *cq = &fdev->cq;
-	u32 i;
-
-	if (fdev->off || cq->head == cq->acked)
-		return;
-	cq->acked = cq->head;
-	fluidnpu_write(fdev, FLUIDNPU_REG_DOORBELL_CQ, cq->head & FLUIDNPU_CQ_MASK);
-	for (i = 0; i < fdev->num_queues; i++) {
-		if (halted & BIT(i))
-			fluidnpu_write(fdev, fluidnpu_qreg(&fdev->queues[i], FLUIDNPU_QREG_CTRL),
-				       FLUIDNPU_QCTRL_RESUME);
-	}
-}
-
-/* The jobs in flight, oldest first; the slots are empty afterwards. */
-static u32 fluidnpu_queue_take_all(struct fluidnpu_queue *queue,
-				   struct fluidnpu_job *jobs[FLUIDNPU_RING_ENTRIES])
-{
-	u32 i, n = 0;
-
-	for (i = queue->head; i != queue->tail; i++) {
-		struct fluidnpu_job **slot = &queue->slots[i & FLUIDNPU_RING_MASK];
-
-		if (!*slot)
-			continue;
-		jobs[n++] = *slot;
-		(*slot)->slot = FLUIDNPU_NO_SLOT;
-		*slot = NULL;
-	}
-	queue->head = queue->tail;
-	return n;
+	*error = 0;
+	if (READ_ONCE(job->ctx->banned))
+		*error = -EIO;
+	else if (job->num_samples && hweight32(job->left) == job->num_samples)
+		return true;	/* only its last completion is missing */
+	else if (suspect && job->replays++ >= FLUIDNPU_MAX_REPLAYS)
+		*error = -EIO;
+	else if (taken && job->num_samples && job->samples[0].start_layer)
+		*error = -EIO;
+	return *error || job->yield;
 }
 
 /**
  * fluidnpu_queue_restart - run the jobs in flight again, in order
- * @queue: stopped, or the device has been reset
+ * @queue: stopped, or the device has been reset, after fluidnpu_queue_note_head()
  * @guilty: ends with -ETIME instead, if it is one of them; or NULL
- * @head_started: the oldest one had started
  * @done: jobs that have ended are added
  *
- * A job that had started and does not begin at layer 0 cannot be run again:
- * the state that it began with has been overwritten. It ends with -EIO, as do the
- * jobs of a context that is banned.
+ * A job that the device had taken and that does not begin at layer 0 cannot be run
+ * again: the state that it began with may have been overwritten. It ends with -EIO, as do
+ * the jobs of a context that is banned. Those that are to be handed back can
+ * be at once, at the layer that they would start from.
  */
 void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *guilty,
-			    bool head_started, struct list_head *done)
+			    struct list_head *done)
 {
-	struct fluidnpu_job *jobs[FLUIDNPU_RING_ENTRIES];
 	struct fluidnpu_device *fdev = queue->fdev;
 	struct fluidnpu_hw_cqe cqe = { .time = fluidnpu_read64(fdev, FLUIDNPU_REG_TIME_LO) };
-	u32 i, n;
+	u64 taken = queue->head;
+	struct fluidnpu_job *job;
+	bool suspect = !guilty;
 
 	lockdep_assert_held(&fdev->hw_lock);
 
-	n = fluidnpu_queue_take_all(queue, jobs);
-	trace_fluidnpu_queue_restart(queue, n, guilty);
+	trace_fluidnpu_queue_restart(queue, FLUIDNPU_RING_JOBS - hweight64(queue->free_slots),
+				     guilty);
 	fluidnpu_queue_start(queue);
+	list_for_each_entry(job, &queue->jobs, node) {
+		u64 serial = FIELD_GET(FLUIDNPU_COOKIE_SERIAL, job->cookie);
+		int error = -ETIME;
 
-	for (i = 0; i < n; i++) {
-		struct fluidnpu_job *job = jobs[i];
-		int error = 0;
+		if (job->slot == FLUIDNPU_NO_SLOT)
+			continue;	/* ended behind one that has not */
+		fluidnpu_queue_retire(queue, job);
 
-		if (job == guilty) {
+		if (job == guilty)
 			fluidnpu_ctx_blame(job->ctx);
-			error = -ETIME;
-		} else if (READ_ONCE(job->ctx->banned)) {
-			error = -EIO;
-		} else if (!i && head_started && job->num_samples &&
-			   job->samples[0].start_layer) {
-			error = -EIO;
-		} else if (!i && !guilty && job->replays++ >= FLUIDNPU_MAX_REPLAYS) {
-			error = -EIO;
-		}
+		else if (!fluidnpu_job_is_over(job, serial < taken, suspect, &error))
+			error = fluidnpu_queue_run(queue, job);
+		suspect = false;
 
-		if (error || fluidnpu_queue_push(queue, job)) {
-			fluidnpu_job_end(job, error ?: -EIO, &cqe);
-			list_add_tail(&job->done_node, done);
+		if (job->slot == FLUIDNPU_NO_SLOT) {
+			if (!error)
+				fluidnpu_job_hand_back(job, &cqe);
+			fluidnpu_job_end(job, error, &cqe);
 		}
 	}
+	fluidnpu_queue_collect(queue, done);
 }
 
 /**
@@ -517,14 +434,15 @@ void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *g
  */
 void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error, struct list_head *done)
 {
-	struct fluidnpu_job *jobs[FLUIDNPU_RING_ENTRIES];
-	u32 i, n;
+	struct fluidnpu_job *job;
 
 	lockdep_assert_held(&queue->fdev->hw_lock);
 
-	n = fluidnpu_queue_take_all(queue, jobs);
-	for (i = 0; i < n; i++) {
-		fluidnpu_job_end(jobs[i], error, NULL);
-		list_add_tail(&jobs[i]->done_node, done);
+	list_for_each_entry(job, &queue->jobs, node) {
+		if (job->slot == FLUIDNPU_NO_SLOT)
+			continue;
+		fluidnpu_queue_retire(queue, job);
+		fluidnpu_job_end(job, error, NULL);
 	}
+	fluidnpu_queue_collect(queue, done);
 }

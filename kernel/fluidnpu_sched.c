@@ -54,38 +54,41 @@ void fluidnpu_sched_update_timeout(struct drm_gpu_scheduler *sched)
 	WRITE_ONCE(sched->timeout, fluidnpu_sched_timeout());
 }
 
-/* The device does not get to see the job. */
-static struct dma_fence *fluidnpu_sched_refuse(struct fluidnpu_job *job, int error)
+/* With hw_lock. NULL, or an error, if the device does not get to see the job. */
+static struct dma_fence *fluidnpu_sched_start(struct fluidnpu_job *job, int error)
 {
+	static const struct fluidnpu_hw_cqe never = { 0 };
+
+	if (!error && job->yield)
+		fluidnpu_job_hand_back(job, &never);
+	else if (!error && !fluidnpu_queue_push(job->ctx->queue, job))
+		return dma_fence_get(&job->fence->base);
+	else
+		error = error ?: -EIO;
+
 	fluidnpu_job_end(job, error, NULL);
-	return ERR_PTR(error);
+	return error ? ERR_PTR(error) : NULL;
 }
 
 static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 {
 	struct fluidnpu_job *job = to_fluidnpu_job(sched_job);
-	struct fluidnpu_queue *queue = job->ctx->queue;
-	struct fluidnpu_device *fdev = queue->fdev;
+	struct fluidnpu_device *fdev = job->ctx->queue->fdev;
 	struct dma_fence *fence;
 	unsigned long flags;
-	int idx, ret;
+	int idx, error = -ENODEV;
+	bool here;
 
-	if (!drm_dev_enter(&fdev->drm, &idx))
-		return fluidnpu_sched_refuse(job, -ENODEV);
-
+	here = drm_dev_enter(&fdev->drm, &idx);
 	spin_lock_irqsave(&fdev->hw_lock, flags);
-	ret = fluidnpu_device_error(fdev);
-	if (!ret && READ_ONCE(job->ctx->banned))
-		ret = -EIO;
-	if (!ret)
-		ret = fluidnpu_queue_push(queue, job);
-	if (ret)
-		fence = fluidnpu_sched_refuse(job, ret);
-	else
-		fence = dma_fence_get(&job->fence->base);
+	if (here)
+		error = fluidnpu_device_error(fdev);
+	if (!error && READ_ONCE(job->ctx->banned))
+		error = -EIO;
+	fence = fluidnpu_sched_start(job, error);
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
-
-	drm_dev_exit(idx);
+	if (here)
+		drm_dev_exit(idx);
 	return fence;
 }
 
@@ -132,21 +135,21 @@ static void fluidnpu_sched_recover(struct fluidnpu_queue *queue, struct fluidnpu
 	enum fluidnpu_verdict verdict;
 	unsigned long flags;
 	LIST_HEAD(done);
+	u32 halted;
 
 	spin_lock_irqsave(&fdev->hw_lock, flags);
 
-	/* Perhaps just an interrupt was lost. */
-	fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev, &done));
+	/* Perhaps just an interrupt was lost, with which the queue would have gone on. */
+	halted = fluidnpu_cq_drain(fdev, &done);
+	fluidnpu_cq_ack(fdev, halted);
 
-	verdict = fluidnpu_sched_judge(queue, job);
+	verdict = halted & BIT(queue->index) ? FLUIDNPU_VERDICT_WAIT :
+					       fluidnpu_sched_judge(queue, job);
 	if (verdict == FLUIDNPU_VERDICT_STOP) {
-		bool started = fluidnpu_queue_status(queue) & FLUIDNPU_QSTATUS_RUNNING;
-
 		if (fluidnpu_queue_stop(queue)) {
-			u32 halted = fluidnpu_cq_drain(fdev, &done);
-
+			halted = fluidnpu_cq_drain(fdev, &done);
 			fluidnpu_cq_ack(fdev, halted & ~BIT(queue->index));
-			fluidnpu_queue_restart(queue, job, started, &done);
+			fluidnpu_queue_restart(queue, job, &done);
 		} else {
 			verdict = FLUIDNPU_VERDICT_RESET;
 			guilty = job;

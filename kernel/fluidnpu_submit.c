@@ -12,6 +12,7 @@
  * client knows best. Buffers that are shared through dma-buf are synchronised
  * implicitly too, as if the job wrote them.
  */
+#include <linux/dma-fence-array.h>
 #include <linux/dma-fence-chain.h>
 #include <linux/dma-resv.h>
 #include <linux/slab.h>
@@ -180,6 +181,7 @@ static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
 	job->num_samples = args->samples.count;
 	job->ctx = fluidnpu_ctx_get(submit->ctx);
 	job->slot = FLUIDNPU_NO_SLOT;
+	RB_CLEAR_NODE(&job->ctx_node);
 	job->program_iova = args->program_iova;
 	job->program_bytes = args->program_bytes;
 	job->flags = args->flags;
@@ -236,7 +238,14 @@ err_release:
 void fluidnpu_job_release(struct fluidnpu_job *job)
 {
 	struct fluidnpu_ctx *ctx = job->ctx;
+	unsigned long flags;
 
+	/* Its entity was killed before it ran? */
+	if (!RB_EMPTY_NODE(&job->ctx_node)) {
+		spin_lock_irqsave(&ctx->ffile->fdev->hw_lock, flags);
+		fluidnpu_job_forget(job);
+		spin_unlock_irqrestore(&ctx->ffile->fdev->hw_lock, flags);
+	}
 	if (job->events_left)
 		fluidnpu_event_unreserve(&ctx->events, job->events_left);
 	while (job->num_mappings)
@@ -247,6 +256,26 @@ void fluidnpu_job_release(struct fluidnpu_job *job)
 		fluidnpu_pm_put(ctx->ffile->fdev);
 	kfree(job);
 	fluidnpu_ctx_put(ctx);
+}
+
+/*
+ * The scheduler takes it that the jobs of a queue run one after another and does not
+ * wait for the end of one of its own. An injected job must: it could run beside what
+ * it is to wait for. So the scheduler gets to see a fence that it does not know.
+ */
+static struct dma_fence *fluidnpu_submit_hide(struct dma_fence *fence)
+{
+	struct dma_fence **fences = kmalloc(sizeof(*fences), GFP_KERNEL);
+	struct dma_fence_array *array;
+
+	if (!fences)
+		return NULL;
+	fences[0] = fence;
+	array = dma_fence_array_create(1, fences, dma_fence_context_alloc(1), 1, false);
+	if (array)
+		return &array->base;
+	kfree(fences);
+	return NULL;
 }
 
 static int fluidnpu_submit_add_wait(struct fluidnpu_submit *submit,
@@ -261,6 +290,15 @@ static int fluidnpu_submit_add_wait(struct fluidnpu_submit *submit,
 		drm_dbg(fluidnpu_submit_drm(submit), "syncobj %u has no fence at point %llu: %d\n",
 			sync->handle, sync->point, ret);
 		return ret;
+	}
+	if (submit->inject && to_drm_sched_fence(fence)) {
+		struct dma_fence *hidden = fluidnpu_submit_hide(fence);
+
+		if (!hidden) {
+			dma_fence_put(fence);
+			return -ENOMEM;
+		}
+		fence = hidden;
 	}
 	return drm_sched_job_add_dependency(&submit->jobs[0]->base, fence);
 }
@@ -323,25 +361,12 @@ static int fluidnpu_submit_add_syncs(struct fluidnpu_submit *submit,
 static struct fluidnpu_submit *fluidnpu_submit_create(struct drm_file *file, u32 ctx_id,
 						      u32 max_jobs, bool inject)
 {
-	struct fluidnpu_device *fdev = to_fluidnpu_device(file->minor->dev);
 	struct fluidnpu_submit *submit;
 	struct fluidnpu_ctx *ctx;
-	int ret;
 
-	ctx = fluidnpu_ctx_lookup(file->driver_priv, ctx_id);
-	if (!ctx) {
-		drm_dbg(&fdev->drm, "no context %u\n", ctx_id);
-		return ERR_PTR(-ENOENT);
-	}
-	ret = fluidnpu_device_error(fdev);
-	if (!ret && READ_ONCE(ctx->banned))
-		ret = -EIO;
-	if (ret) {
-		drm_dbg(&fdev->drm, "context %u is banned or the device is dead: %d\n", ctx_id,
-			ret);
-		fluidnpu_ctx_put(ctx);
-		return ERR_PTR(ret);
-	}
+	ctx = fluidnpu_ctx_lookup_alive(file, ctx_id);
+	if (IS_ERR(ctx))
+		return ERR_CAST(ctx);
 
 	submit = kzalloc(struct_size(submit, jobs, max_jobs), GFP_KERNEL);
 	if (!submit) {
@@ -432,7 +457,10 @@ int fluidnpu_submit_lock(struct fluidnpu_submit *submit, bool interruptible)
 	if (ret)
 		return ret;
 
-	/* The jobs run in order: what the first one waits for, all of them do. */
+	/*
+	 * The jobs run in order: what the first one waits for, all of them do. Injected ones
+	 * share buffers with those of their client that they join; they never join others'.
+	 */
 	drm_exec_for_each_locked_object(&submit->exec, obj) {
 		if (!fluidnpu_bo_is_shared(obj))
 			continue;
@@ -472,6 +500,19 @@ static void fluidnpu_submit_signal(struct fluidnpu_submit *submit, struct dma_fe
 	}
 }
 
+/* Before they are pushed: as soon as a job is, it can end. */
+static void fluidnpu_submit_remember(struct fluidnpu_submit *submit)
+{
+	struct fluidnpu_device *fdev = submit->ctx->ffile->fdev;
+	unsigned long flags;
+	u32 i;
+
+	spin_lock_irqsave(&fdev->hw_lock, flags);
+	for (i = 0; i < submit->num_jobs; i++)
+		fluidnpu_job_remember(submit->jobs[i]);
+	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+}
+
 /**
  * fluidnpu_submit_commit - hand the jobs to the scheduler
  * @submit: locked; only to be freed afterwards
@@ -488,6 +529,7 @@ void fluidnpu_submit_commit(struct fluidnpu_submit *submit, struct dma_fence_cb 
 	fluidnpu_sched_update_timeout(&ctx->queue->sched);
 
 	mutex_lock(&ctx->lock);
+	fluidnpu_submit_remember(submit);
 	for (i = 0; i < submit->num_jobs; i++) {
 		struct fluidnpu_job *job = submit->jobs[i];
 

@@ -224,6 +224,22 @@ int fluidnpu_check_sample(struct drm_device *drm, const struct drm_fluidnpu_samp
 }
 
 /**
+ * fluidnpu_check_yield - check a YIELD
+ * @drm: device or NULL
+ * @args: from user space
+ *
+ * Return: 0 or -EINVAL.
+ */
+int fluidnpu_check_yield(struct drm_device *drm, const struct drm_fluidnpu_yield *args)
+{
+	if (args->flags) {
+		drm_dbg(drm, "yield.flags %#x is not known\n", args->flags);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/**
  * fluidnpu_check_sync - check a syncobj reference of a submission
  * @drm: device or NULL
  * @sync: from user space

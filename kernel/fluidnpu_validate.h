@@ -29,6 +29,7 @@ int fluidnpu_check_submit(struct drm_device *drm, const struct drm_fluidnpu_subm
 int fluidnpu_check_job(struct drm_device *drm, const struct drm_fluidnpu_job *args, u32 max_batch);
 int fluidnpu_check_sample(struct drm_device *drm, const struct drm_fluidnpu_sample *sample,
 			  u32 index, u32 start_layer);
+int fluidnpu_check_yield(struct drm_device *drm, const struct drm_fluidnpu_yield *args);
 int fluidnpu_check_sync(struct drm_device *drm, const struct drm_fluidnpu_sync *sync, u32 index);
 
 #endif
