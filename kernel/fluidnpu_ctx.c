@@ -145,8 +145,14 @@ void fluidnpu_ctx_blame(struct fluidnpu_ctx *ctx)
 		 ffile->pid, ffile->guilty);
 }
 
-/* With fewer queues than priorities, neighbours share one. */
-static struct fluidnpu_queue *fluidnpu_queue_of_priority(struct fluidnpu_device *fdev, u32 priority)
+/**
+ * fluidnpu_queue_of_priority - the hardware queue of contexts of a priority
+ * @fdev: the device
+ * @priority: enum drm_fluidnpu_priority
+ *
+ * Return: the queue. With fewer queues than priorities, neighbours share one.
+ */
+struct fluidnpu_queue *fluidnpu_queue_of_priority(struct fluidnpu_device *fdev, u32 priority)
 {
 	u32 index = DIV_ROUND_CLOSEST(priority * (fdev->num_queues - 1),
 				      FLUIDNPU_NUM_PRIORITIES - 1);

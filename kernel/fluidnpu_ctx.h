@@ -109,6 +109,8 @@ static inline struct fluidnpu_file *fluidnpu_file_get(struct fluidnpu_file *ffil
 	return ffile;
 }
 
+struct fluidnpu_queue *fluidnpu_queue_of_priority(struct fluidnpu_device *fdev, u32 priority);
+
 struct fluidnpu_ctx *fluidnpu_ctx_lookup(struct fluidnpu_file *ffile, u32 id);
 struct fluidnpu_ctx *fluidnpu_ctx_lookup_alive(struct drm_file *file, u32 id);
 void fluidnpu_ctx_put(struct fluidnpu_ctx *ctx);

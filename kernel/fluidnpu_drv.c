@@ -5,7 +5,6 @@
 #include <linux/io_uring/cmd.h>
 #include <linux/module.h>
 #include <linux/pci.h>
-#include <linux/uaccess.h>
 
 #include <drm/drm_accel.h>
 #include <drm/drm_drv.h>
@@ -21,72 +20,10 @@
 #include "fluidnpu_gem.h"
 #include "fluidnpu_job.h"
 #include "fluidnpu_pm.h"
+#include "fluidnpu_query.h"
 #include "fluidnpu_uring.h"
 
-/* What DEV_QUERY may be asked to zero behind the structures known here. */
-#define FLUIDNPU_MAX_QUERY_BYTES	PAGE_SIZE
-
 struct workqueue_struct *fluidnpu_wq;
-
-static void fluidnpu_query_info(struct fluidnpu_device *fdev, struct drm_fluidnpu_info *info)
-{
-	*info = (struct drm_fluidnpu_info) {
-		.hw_version = fdev->hw_version,
-		.features = fdev->features,
-		.clock_hz = fdev->clock_hz,
-		.max_jobs = FLUIDNPU_MAX_JOBS,
-		.va_start = FLUIDNPU_VA_START,
-		.va_bytes = FLUIDNPU_VA_END - FLUIDNPU_VA_START,
-		.geometry = fdev->geometry,
-	};
-}
-
-static int fluidnpu_ioctl_dev_query(struct drm_device *drm, void *data, struct drm_file *file)
-{
-	struct fluidnpu_device *fdev = to_fluidnpu_device(drm);
-	struct drm_fluidnpu_dev_query *args = data;
-	union {
-		struct drm_fluidnpu_info info;
-		struct drm_fluidnpu_counters counters;
-	} reply;
-	void __user *user = u64_to_user_ptr(args->pointer);
-	u32 user_bytes = args->size;
-	u32 bytes;
-	int ret = 0;
-
-	switch (args->type) {
-	case DRM_FLUIDNPU_QUERY_INFO:
-		bytes = sizeof(reply.info);
-		break;
-	case DRM_FLUIDNPU_QUERY_COUNTERS:
-		bytes = sizeof(reply.counters);
-		break;
-	default:
-		drm_dbg(drm, "dev_query: no type %u\n", args->type);
-		return -EINVAL;
-	}
-
-	args->size = bytes;
-	if (!args->pointer)
-		return 0;
-	if (user_bytes > FLUIDNPU_MAX_QUERY_BYTES) {
-		drm_dbg(drm, "dev_query: size %u is more than anything known\n", user_bytes);
-		return -E2BIG;
-	}
-
-	if (args->type == DRM_FLUIDNPU_QUERY_INFO)
-		fluidnpu_query_info(fdev, &reply.info);
-	else
-		ret = fluidnpu_perf_read(fdev, FLUIDNPU_PERF_ALL, &reply.counters);
-	if (ret)
-		return ret;
-
-	if (copy_to_user(user, &reply, min(user_bytes, bytes)))
-		return -EFAULT;
-	if (user_bytes > bytes && clear_user(user + bytes, user_bytes - bytes))
-		return -EFAULT;
-	return 0;
-}
 
 static const struct drm_ioctl_desc fluidnpu_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_DEV_QUERY, fluidnpu_ioctl_dev_query, 0),

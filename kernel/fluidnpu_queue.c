@@ -400,8 +400,8 @@ void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *g
 
 	lockdep_assert_held(&fdev->hw_lock);
 
-	trace_fluidnpu_queue_restart(queue, FLUIDNPU_RING_JOBS - hweight64(queue->free_slots),
-				     guilty);
+	if (~queue->free_slots)
+		trace_fluidnpu_queue_restart(queue, hweight64(~queue->free_slots), guilty);
 	fluidnpu_queue_start(queue);
 	list_for_each_entry(job, &queue->jobs, node) {
 		u64 serial = FIELD_GET(FLUIDNPU_COOKIE_SERIAL, job->cookie);
