@@ -189,6 +189,7 @@ static struct fluidnpu_ctx *fluidnpu_ctx_create(struct fluidnpu_file *ffile, u32
 
 	kref_init(&ctx->ref);
 	mutex_init(&ctx->lock);
+	INIT_LIST_HEAD(&ctx->uring_jobs);
 	ctx->ffile = fluidnpu_file_get(ffile);
 	ctx->vm = fluidnpu_vm_get(vm);
 	fluidnpu_device_get_user(fdev);
@@ -335,6 +336,7 @@ int fluidnpu_file_open(struct drm_device *drm, struct drm_file *file)
 	mutex_init(&ffile->lock);
 	xa_init_flags(&ffile->contexts, XA_FLAGS_ALLOC1);
 	init_waitqueue_head(&ffile->waiters);
+	spin_lock_init(&ffile->uring_lock);
 	ffile->pid = task_tgid_nr(current);
 	get_task_comm(ffile->comm, current);
 	file->driver_priv = ffile;
@@ -416,7 +418,7 @@ __poll_t fluidnpu_file_poll(struct file *filp, struct poll_table_struct *wait)
 }
 
 /**
- * fluidnpu_file_wake_all - tell everyone in poll() that the device is gone
+ * fluidnpu_file_wake_all - tell everyone who waits for events that the device is gone
  * @fdev: unplugged
  */
 void fluidnpu_file_wake_all(struct fluidnpu_device *fdev)
@@ -426,7 +428,13 @@ void fluidnpu_file_wake_all(struct fluidnpu_device *fdev)
 	mutex_lock(&fdev->drm.filelist_mutex);
 	list_for_each_entry(file, &fdev->drm.filelist, lhead) {
 		struct fluidnpu_file *ffile = file->driver_priv;
+		struct fluidnpu_ctx *ctx;
+		unsigned long id;
 
+		xa_lock(&ffile->contexts);
+		xa_for_each(&ffile->contexts, id, ctx)
+			fluidnpu_event_ring_unplug(&ctx->events);
+		xa_unlock(&ffile->contexts);
 		wake_up_poll(&ffile->waiters, EPOLLIN | EPOLLERR | EPOLLHUP);
 	}
 	mutex_unlock(&fdev->drm.filelist_mutex);

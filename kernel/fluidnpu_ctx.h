@@ -41,6 +41,7 @@ struct poll_table_struct;
  *	look do not use one up; NULL again when the file is closed
  * @contexts: struct fluidnpu_ctx by id
  * @waiters: in poll()
+ * @uring_lock: protects the ties between jobs and io_uring commands; taken in interrupts
  * @memory_bytes: of the buffers that it created and that are not freed
  * @charged_bytes: of its limit, see fluidnpu_limit.c
  * @stats: what the client has used
@@ -56,6 +57,7 @@ struct fluidnpu_file {
 	struct fluidnpu_vm *vm;
 	struct xarray contexts;
 	wait_queue_head_t waiters;
+	spinlock_t uring_lock; /* see above */
 	atomic64_t memory_bytes;
 	u64 charged_bytes;
 	struct fluidnpu_stats stats;
@@ -74,6 +76,7 @@ struct fluidnpu_file {
  * @queue: hardware queue
  * @entity: its jobs that wait for the hardware
  * @events: event ring
+ * @uring_jobs: struct fluidnpu_uring of jobs that an io_uring command waits for
  * @lock: jobs enter @entity in the order of their sequence numbers
  * @stats: what it has used
  * @jobs: that have not ended, by user_data; protected by hw_lock
@@ -88,6 +91,7 @@ struct fluidnpu_ctx {
 	struct fluidnpu_queue *queue;
 	struct drm_sched_entity entity;
 	struct fluidnpu_event_ring events;
+	struct list_head uring_jobs;
 	struct mutex lock; /* see above */
 	struct fluidnpu_stats stats;
 	struct rb_root jobs;

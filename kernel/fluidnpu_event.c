@@ -15,13 +15,14 @@
 #include <linux/poll.h>
 #include <linux/string.h>
 
-#include <drm/drm_device.h>
+#include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 #include <drm/drm_gem.h>
 #include <drm/drm_print.h>
 
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_event.h"
+#include "fluidnpu_uring.h"
 #include "fluidnpu_validate.h"
 
 /**
@@ -50,6 +51,7 @@ int fluidnpu_event_ring_init(struct fluidnpu_event_ring *ring, struct drm_gem_ob
 	ring->entries = entries;
 	ring->waiters = waiters;
 	spin_lock_init(&ring->lock);
+	INIT_LIST_HEAD(&ring->waits);
 
 	memset(map.vaddr, 0, DRM_FLUIDNPU_EVENT_RING_BYTES(entries));
 	ring->shared->entries = entries;
@@ -68,12 +70,65 @@ void fluidnpu_event_ring_fini(struct fluidnpu_event_ring *ring)
 	drm_gem_object_put(ring->obj);
 }
 
+/* Take a wait off its list, for whoever is going to complete it. */
+static void fluidnpu_event_wait_end(struct fluidnpu_event_ring *ring,
+				    struct fluidnpu_event_wait *wait, int result)
+{
+	list_del_init(&wait->node);
+	ring->num_waits--;
+	wait->result = result;
+	wait->producer = ring->producer;
+}
+
+/* Nothing else can come: for the lack of jobs, if the device is gone. */
+static bool fluidnpu_event_ring_is_dead(struct fluidnpu_event_ring *ring)
+{
+	return !ring->reserved && drm_dev_is_unplugged(ring->obj->dev);
+}
+
+/* Something has changed: complete the waits that are over. */
+static void fluidnpu_event_check_waits(struct fluidnpu_event_ring *ring)
+{
+	struct fluidnpu_event_wait *wait, *next;
+	bool dead;
+
+	lockdep_assert_held(&ring->lock);
+
+	if (list_empty(&ring->waits))
+		return;
+	dead = fluidnpu_event_ring_is_dead(ring);
+
+	list_for_each_entry_safe(wait, next, &ring->waits, node) {
+		/* At most the entries of a ring ahead, so never half of all numbers. */
+		bool over = (s32)(ring->producer - wait->target) >= 0;
+
+		if (!over && !dead)
+			continue;
+		fluidnpu_event_wait_end(ring, wait, over ? 0 : -ENODEV);
+		fluidnpu_uring_wait_done(wait);
+	}
+}
+
+/**
+ * fluidnpu_event_ring_unplug - tell those who wait in vain that the device is gone
+ * @ring: event ring
+ */
+void fluidnpu_event_ring_unplug(struct fluidnpu_event_ring *ring)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	fluidnpu_event_check_waits(ring);
+	spin_unlock_irqrestore(&ring->lock, flags);
+}
+
 /**
  * fluidnpu_event_ring_close - write no further events
  * @ring: stays valid for the jobs that hold reservations
  */
 void fluidnpu_event_ring_close(struct fluidnpu_event_ring *ring)
 {
+	struct fluidnpu_event_wait *wait, *next;
 	struct eventfd_ctx *eventfd;
 	unsigned long flags;
 
@@ -81,6 +136,10 @@ void fluidnpu_event_ring_close(struct fluidnpu_event_ring *ring)
 	ring->closed = true;
 	eventfd = ring->eventfd;
 	ring->eventfd = NULL;
+	list_for_each_entry_safe(wait, next, &ring->waits, node) {
+		fluidnpu_event_wait_end(ring, wait, -ENOENT);
+		fluidnpu_uring_wait_done(wait);
+	}
 	spin_unlock_irqrestore(&ring->lock, flags);
 
 	if (eventfd)
@@ -146,6 +205,8 @@ void fluidnpu_event_unreserve(struct fluidnpu_event_ring *ring, u32 count)
 	spin_lock_irqsave(&ring->lock, flags);
 	ring->reserved -= count;
 	wake = !ring->reserved && !ring->closed;
+	if (wake)
+		fluidnpu_event_check_waits(ring);
 	spin_unlock_irqrestore(&ring->lock, flags);
 
 	/* Once the device is gone poll() has waited for this alone. */
@@ -172,12 +233,112 @@ void fluidnpu_event_post(struct fluidnpu_event_ring *ring, const struct drm_flui
 		smp_store_release(&ring->shared->producer, ring->producer);
 		if (ring->eventfd)
 			eventfd_signal(ring->eventfd);
+		fluidnpu_event_check_waits(ring);
 		wake = true;
 	}
 	spin_unlock_irqrestore(&ring->lock, flags);
 
 	if (wake)
 		wake_up_poll(ring->waiters, EPOLLIN | EPOLLRDNORM);
+}
+
+/**
+ * fluidnpu_event_wait_init - before fluidnpu_event_wait_add() and _remove()
+ * @wait: to be filled in
+ * @target: value of the producer index to wait for
+ * @user_data: for fluidnpu_event_cancel_waits()
+ */
+void fluidnpu_event_wait_init(struct fluidnpu_event_wait *wait, u32 target, u32 user_data)
+{
+	INIT_LIST_HEAD(&wait->node);
+	wait->target = target;
+	wait->user_data = user_data;
+}
+
+/**
+ * fluidnpu_event_wait_add - wait for events
+ * @ring: event ring
+ * @wait: initialised
+ * @count: how many events @wait is about, up to its target
+ *
+ * Return: true if fluidnpu_uring_wait_done() will be, or has been, called, unless somebody
+ * removes @wait; false if it is over at once and has its result.
+ */
+bool fluidnpu_event_wait_add(struct fluidnpu_event_ring *ring, struct fluidnpu_event_wait *wait,
+			     u32 count)
+{
+	unsigned long flags;
+	int result = 1;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	if (ring->closed)
+		result = -ENOENT;
+	else if (ring->producer - (wait->target - count) >= count)
+		result = 0; /* They are there, or the user has made up an index. */
+	else if (fluidnpu_event_ring_is_dead(ring))
+		result = -ENODEV;
+	else if (ring->num_waits == FLUIDNPU_MAX_EVENT_WAITS)
+		result = -ENOBUFS;
+
+	if (result > 0) {
+		list_add_tail(&wait->node, &ring->waits);
+		ring->num_waits++;
+	} else {
+		wait->result = result;
+		wait->producer = ring->producer;
+	}
+	spin_unlock_irqrestore(&ring->lock, flags);
+
+	return result > 0;
+}
+
+/**
+ * fluidnpu_event_wait_remove - stop waiting
+ * @ring: event ring
+ * @wait: initialised
+ * @result: for @wait
+ *
+ * Return: whether it was on the list, and is the caller's to complete.
+ */
+bool fluidnpu_event_wait_remove(struct fluidnpu_event_ring *ring, struct fluidnpu_event_wait *wait,
+				int result)
+{
+	unsigned long flags;
+	bool waits;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	waits = !list_empty(&wait->node);
+	if (waits)
+		fluidnpu_event_wait_end(ring, wait, result);
+	spin_unlock_irqrestore(&ring->lock, flags);
+
+	return waits;
+}
+
+/**
+ * fluidnpu_event_cancel_waits - complete waits with -ECANCELED
+ * @ring: event ring
+ * @user_data: of those to cancel
+ *
+ * Return: how many.
+ */
+u32 fluidnpu_event_cancel_waits(struct fluidnpu_event_ring *ring, u64 user_data)
+{
+	struct fluidnpu_event_wait *wait, *next;
+	unsigned long flags;
+	u32 count = 0;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	list_for_each_entry_safe(wait, next, &ring->waits, node) {
+		if (wait->user_data != user_data)
+			continue;
+		fluidnpu_event_wait_end(ring, wait, -ECANCELED);
+		fluidnpu_uring_wait_done(wait);
+		count++;
+	}
+	spin_unlock_irqrestore(&ring->lock, flags);
+
+	return count;
 }
 
 /**

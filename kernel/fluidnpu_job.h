@@ -13,6 +13,8 @@
 
 #include <fluidnpu_drm.h>
 
+#include "fluidnpu_uring.h"
+
 struct fluidnpu_ctx;
 struct fluidnpu_device;
 struct fluidnpu_fence;
@@ -26,6 +28,7 @@ struct fluidnpu_queue;
  * @base: for the scheduler
  * @ctx: where it came from; pins address space, event ring and device
  * @fence: hardware fence
+ * @uring: io_uring command that waits for it
  * @free_node: in fluidnpu_device.free_jobs
  * @node: in fluidnpu_queue.jobs, then in a list of those whose fences are about to be signalled
  * @ctx_node: in fluidnpu_ctx.jobs
@@ -58,6 +61,7 @@ struct fluidnpu_job {
 	struct drm_sched_job base;
 	struct fluidnpu_ctx *ctx;
 	struct fluidnpu_fence *fence;
+	struct fluidnpu_uring uring;
 	struct llist_node free_node;
 	struct list_head node;
 	struct rb_node ctx_node;
@@ -102,6 +106,7 @@ int fluidnpu_ioctl_inject(struct drm_device *drm, void *data, struct drm_file *f
 struct fluidnpu_submit *fluidnpu_submit_prepare_one(struct drm_file *file, u32 ctx_id,
 						    const struct drm_fluidnpu_job *args,
 						    bool inject);
+struct fluidnpu_job *fluidnpu_submit_first_job(struct fluidnpu_submit *submit);
 int fluidnpu_submit_lock(struct fluidnpu_submit *submit, bool interruptible);
 void fluidnpu_submit_commit(struct fluidnpu_submit *submit, struct dma_fence_cb *cb,
 			    dma_fence_func_t func);

@@ -583,6 +583,17 @@ struct fluidnpu_submit *fluidnpu_submit_prepare_one(struct drm_file *file, u32 c
 	return submit;
 }
 
+/**
+ * fluidnpu_submit_first_job - the job of fluidnpu_submit_prepare_one()
+ * @submit: prepared; after fluidnpu_submit_commit() the job may be freed
+ *
+ * Return: the job.
+ */
+struct fluidnpu_job *fluidnpu_submit_first_job(struct fluidnpu_submit *submit)
+{
+	return submit->jobs[0];
+}
+
 static int fluidnpu_submit_prepare(struct fluidnpu_submit *submit,
 				   const struct drm_fluidnpu_submit *args)
 {

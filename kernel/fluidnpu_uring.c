@@ -2,107 +2,216 @@
 /*
  * FluidNPU accel driver: io_uring commands.
  *
- * A command is a job: it completes when the job's finished fence signals. Two
- * sides can want to complete it, the fence (from an interrupt) and io_uring's
- * cancellation (when the ring or the task goes); struct fluidnpu_uring decides
- * between them with one atomic exchange. The loser never touches the command,
- * which may be gone. A cancelled command's job runs on.
+ * Two commands stay in flight. SUBMIT and INJECT belong to a job and complete when
+ * its finished fence signals. WAIT belongs to an event ring and completes when the
+ * ring has got so far. Their state is in the job and in the command itself: nothing
+ * is allocated for them.
+ *
+ * Three sides can want to complete a command: what it waits for, in an interrupt;
+ * io_uring's cancellation, when the ring or the task goes; and CANCEL, on any
+ * ring. Whoever takes it off its list, under the list's lock, has it for itself. The
+ * others must not touch the command, which may be gone. A cancelled command's job
+ * runs on.
  */
-#include <linux/atomic.h>
 #include <linux/io_uring/cmd.h>
-#include <linux/kref.h>
-#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 #include <drm/drm_print.h>
 
+#include "fluidnpu_ctx.h"
+#include "fluidnpu_event.h"
 #include "fluidnpu_fence.h"
 #include "fluidnpu_job.h"
 #include "fluidnpu_uring.h"
+#include "fluidnpu_validate.h"
 
 /* Beyond what a uring_ptr's target can have grown to. */
 #define FLUIDNPU_MAX_URING_BYTES	1024
 
 /**
- * struct fluidnpu_uring - a command in flight
- * @ref: of the command (its pdu) and of the fence callback
- * @cmd: only for whoever has set @claimed
- * @claimed: somebody completes the command
- * @cb: on the job's finished fence
- * @result: of the job
- * @end_time: device time
+ * struct fluidnpu_uring_job_pdu - state of SUBMIT and INJECT
+ * @uring: of the job, as long as nobody has taken the command off its list; protected
+ *	by fluidnpu_file.uring_lock
+ * @end_time: big_cqe[0]
+ * @result: res of the CQE
  */
-struct fluidnpu_uring {
-	struct kref ref;
-	struct io_uring_cmd *cmd;
-	atomic_t claimed;
-	struct dma_fence_cb cb;
-	int result;
-	u64 end_time;
-};
-
-struct fluidnpu_uring_pdu {
+struct fluidnpu_uring_job_pdu {
 	struct fluidnpu_uring *uring;
+	u64 end_time;
+	int result;
 };
 
-static void fluidnpu_uring_release(struct kref *ref)
+/**
+ * struct fluidnpu_uring_wait_pdu - state of WAIT
+ * @wait: in the event ring's list, and then the result
+ * @ctx: context, with a reference
+ */
+struct fluidnpu_uring_wait_pdu {
+	struct fluidnpu_event_wait wait;
+	struct fluidnpu_ctx *ctx;
+};
+
+static struct fluidnpu_uring_job_pdu *fluidnpu_job_pdu(struct io_uring_cmd *cmd)
 {
-	kfree(container_of(ref, struct fluidnpu_uring, ref));
+	return io_uring_cmd_to_pdu(cmd, struct fluidnpu_uring_job_pdu);
 }
 
-static void fluidnpu_uring_put(struct fluidnpu_uring *uring)
+static struct fluidnpu_uring_wait_pdu *fluidnpu_wait_pdu(struct io_uring_cmd *cmd)
 {
-	kref_put(&uring->ref, fluidnpu_uring_release);
+	return io_uring_cmd_to_pdu(cmd, struct fluidnpu_uring_wait_pdu);
 }
 
-static bool fluidnpu_uring_claim(struct fluidnpu_uring *uring)
+/* The command pins the file. */
+static struct fluidnpu_file *fluidnpu_uring_file(struct io_uring_cmd *cmd)
 {
-	return !atomic_xchg(&uring->claimed, 1);
+	struct drm_file *file = cmd->file->private_data;
+
+	return file->driver_priv;
 }
 
-/* Complete a command that has been claimed; drops the command's reference. */
-static void fluidnpu_uring_finish(struct fluidnpu_uring *uring, int result, u64 end_time,
-				  unsigned int issue_flags)
+static void fluidnpu_uring_attach(struct fluidnpu_job *job, struct io_uring_cmd *cmd)
 {
-	io_uring_cmd_done(uring->cmd, result, end_time, issue_flags);
-	fluidnpu_uring_put(uring);
+	struct fluidnpu_file *ffile = job->ctx->ffile;
+	struct fluidnpu_uring *uring = &job->uring;
+	unsigned long flags;
+
+	spin_lock_irqsave(&ffile->uring_lock, flags);
+	uring->cmd = cmd;
+	fluidnpu_job_pdu(cmd)->uring = uring;
+	list_add_tail(&uring->node, &job->ctx->uring_jobs);
+	spin_unlock_irqrestore(&ffile->uring_lock, flags);
 }
 
-static void fluidnpu_uring_task_work(struct io_uring_cmd *cmd, unsigned int issue_flags)
+/*
+ * Take the command from its job, in order to complete it. With uring_lock. Returns NULL
+ * if somebody else has done so.
+ */
+static struct io_uring_cmd *fluidnpu_uring_take(struct fluidnpu_uring *uring)
 {
-	struct fluidnpu_uring *uring = io_uring_cmd_to_pdu(cmd, struct fluidnpu_uring_pdu)->uring;
+	struct io_uring_cmd *cmd = uring->cmd;
 
-	fluidnpu_uring_finish(uring, uring->result, uring->end_time, issue_flags);
+	if (cmd) {
+		uring->cmd = NULL;
+		fluidnpu_job_pdu(cmd)->uring = NULL;
+		list_del(&uring->node);
+	}
+	return cmd;
+}
+
+static struct io_uring_cmd *fluidnpu_uring_detach(struct fluidnpu_job *job)
+{
+	struct fluidnpu_file *ffile = job->ctx->ffile;
+	struct io_uring_cmd *cmd;
+	unsigned long flags;
+
+	spin_lock_irqsave(&ffile->uring_lock, flags);
+	cmd = fluidnpu_uring_take(&job->uring);
+	spin_unlock_irqrestore(&ffile->uring_lock, flags);
+
+	return cmd;
+}
+
+static void fluidnpu_uring_job_work(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct fluidnpu_uring_job_pdu *pdu = fluidnpu_job_pdu(cmd);
+
+	io_uring_cmd_done(cmd, pdu->result, pdu->end_time, issue_flags);
+}
+
+/*
+ * Complete a command that has been taken from its job, in any context. Lazily: it is one
+ * CQE, and whoever waits for many need not wake up for each.
+ */
+static void fluidnpu_uring_end(struct io_uring_cmd *cmd, int result, u64 end_time)
+{
+	struct fluidnpu_uring_job_pdu *pdu = fluidnpu_job_pdu(cmd);
+
+	pdu->result = result;
+	pdu->end_time = end_time;
+	io_uring_cmd_do_in_task_lazy(cmd, fluidnpu_uring_job_work);
 }
 
 /* The job has ended: in an interrupt, with the fence's lock held. */
 static void fluidnpu_uring_job_done(struct dma_fence *finished, struct dma_fence_cb *cb)
 {
-	struct fluidnpu_uring *uring = container_of(cb, struct fluidnpu_uring, cb);
+	struct fluidnpu_job *job = container_of(cb, struct fluidnpu_job, uring.cb);
+	struct io_uring_cmd *cmd = fluidnpu_uring_detach(job);
 
-	if (fluidnpu_uring_claim(uring)) {
-		uring->result = finished->error;
-		uring->end_time = fluidnpu_fence_end_time(finished);
-		io_uring_cmd_do_in_task_lazy(uring->cmd, fluidnpu_uring_task_work);
-	}
-	fluidnpu_uring_put(uring);
+	if (cmd)
+		fluidnpu_uring_end(cmd, finished->error, fluidnpu_fence_end_time(finished));
 }
 
-static void fluidnpu_uring_cancel(struct io_uring_cmd *cmd, unsigned int issue_flags)
+/**
+ * fluidnpu_uring_forget_job - let go of a job that is about to be freed
+ * @job: has ended; its fences are still there
+ *
+ * The scheduler frees a job as soon as its fence counts as signalled, while the callbacks
+ * may still run elsewhere. Removing ours takes the lock that they run under.
+ */
+void fluidnpu_uring_forget_job(struct fluidnpu_job *job)
 {
-	struct fluidnpu_uring *uring = io_uring_cmd_to_pdu(cmd, struct fluidnpu_uring_pdu)->uring;
+	if (job->uring.cb.func)
+		dma_fence_remove_callback(&job->base.s_fence->finished, &job->uring.cb);
+}
 
-	/* Comes again until the command is gone. */
-	if (fluidnpu_uring_claim(uring))
-		fluidnpu_uring_finish(uring, -ECANCELED, 0, issue_flags);
+static void fluidnpu_uring_wait_work(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct fluidnpu_uring_wait_pdu *pdu = fluidnpu_wait_pdu(cmd);
+	struct fluidnpu_ctx *ctx = pdu->ctx;
+
+	io_uring_cmd_done(cmd, pdu->wait.result, pdu->wait.producer, issue_flags);
+	fluidnpu_ctx_put(ctx);
+}
+
+/**
+ * fluidnpu_uring_wait_done - complete a WAIT
+ * @wait: off its ring's list, with the result; not to be touched afterwards
+ *
+ * In any context, with the ring's lock held.
+ */
+void fluidnpu_uring_wait_done(struct fluidnpu_event_wait *wait)
+{
+	void *pdu = container_of(wait, struct fluidnpu_uring_wait_pdu, wait);
+
+	io_uring_cmd_do_in_task_lazy(container_of(pdu, struct io_uring_cmd, pdu),
+				     fluidnpu_uring_wait_work);
+}
+
+/*
+ * The ring or the task goes. Comes again and again until the command is gone, so it does
+ * not matter if it is too early, or too late and the command only waits for its
+ * task work.
+ */
+static void fluidnpu_uring_cancel_wait(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct fluidnpu_uring_wait_pdu *pdu = fluidnpu_wait_pdu(cmd);
+
+	if (fluidnpu_event_wait_remove(&pdu->ctx->events, &pdu->wait, -ECANCELED))
+		fluidnpu_uring_wait_work(cmd, issue_flags);
+}
+
+static void fluidnpu_uring_cancel_job(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct fluidnpu_file *ffile = fluidnpu_uring_file(cmd);
+	struct fluidnpu_uring *uring;
+	unsigned long flags;
+
+	spin_lock_irqsave(&ffile->uring_lock, flags);
+	uring = fluidnpu_job_pdu(cmd)->uring;
+	if (uring)
+		fluidnpu_uring_take(uring);
+	spin_unlock_irqrestore(&ffile->uring_lock, flags);
+
+	if (uring)
+		io_uring_cmd_done(cmd, -ECANCELED, 0, issue_flags);
 }
 
 /* The command area is the user's memory: each word is read exactly once. */
-static void fluidnpu_uring_read_sqe(void *dst, const void *src, size_t size)
+static void fluidnpu_uring_read_sqe(struct io_uring_cmd *cmd, void *dst, size_t size)
 {
-	const u64 *from = src;
+	const u64 *from = io_uring_sqe_cmd(cmd->sqe);
 	u64 *to = dst;
 	size_t i;
 
@@ -110,99 +219,180 @@ static void fluidnpu_uring_read_sqe(void *dst, const void *src, size_t size)
 		to[i] = READ_ONCE(from[i]);
 }
 
-static int fluidnpu_uring_get_args(struct drm_device *drm, struct io_uring_cmd *cmd,
-				   unsigned int issue_flags,
+static int fluidnpu_uring_read_ptr(struct drm_device *drm, struct io_uring_cmd *cmd,
 				   struct drm_fluidnpu_uring_submit *args)
 {
-	const void *area = io_uring_sqe_cmd(cmd->sqe);
 	struct drm_fluidnpu_uring_ptr ptr;
+	int ret;
 
-	switch (cmd->cmd_op) {
-	case FLUIDNPU_URING_SUBMIT:
-		if (!(issue_flags & IO_URING_F_SQE128)) {
-			drm_dbg(drm, "URING_SUBMIT needs a ring with IORING_SETUP_SQE128\n");
-			return -EINVAL;
-		}
-		fluidnpu_uring_read_sqe(args, area, sizeof(*args));
-		return 0;
-	case FLUIDNPU_URING_SUBMIT_PTR:
-		fluidnpu_uring_read_sqe(&ptr, area, sizeof(ptr));
-		if (ptr.pad || ptr.size < sizeof(*args)) {
-			drm_dbg(drm, "uring_ptr: pad %#x is not 0 or size %u is too small\n",
-				ptr.pad, ptr.size);
-			return -EINVAL;
-		}
-		if (ptr.size > FLUIDNPU_MAX_URING_BYTES) {
-			drm_dbg(drm, "uring_ptr: size %u is too large\n", ptr.size);
-			return -E2BIG;
-		}
-		return copy_struct_from_user(args, sizeof(*args), u64_to_user_ptr(ptr.pointer),
-					     ptr.size);
-	default:
-		drm_dbg(drm, "no io_uring command %#x\n", cmd->cmd_op);
-		return -ENOTTY;
+	fluidnpu_uring_read_sqe(cmd, &ptr, sizeof(ptr));
+	if (ptr.pad || ptr.size < sizeof(*args)) {
+		drm_dbg(drm, "uring_ptr: pad %#x is not 0 or size %u is too small\n", ptr.pad,
+			ptr.size);
+		return -EINVAL;
 	}
+	if (ptr.size > FLUIDNPU_MAX_URING_BYTES) {
+		drm_dbg(drm, "uring_ptr.size %u is too large\n", ptr.size);
+		return -E2BIG;
+	}
+	ret = copy_struct_from_user(args, sizeof(*args), u64_to_user_ptr(ptr.pointer), ptr.size);
+	if (ret)
+		drm_dbg(drm, "uring_ptr.pointer: cannot be copied: %d\n", ret);
+	return ret;
+}
+
+static int fluidnpu_uring_read_inline(struct drm_device *drm, struct io_uring_cmd *cmd,
+				      unsigned int issue_flags,
+				      struct drm_fluidnpu_uring_submit *args)
+{
+	if (!(issue_flags & IO_URING_F_SQE128)) {
+		drm_dbg(drm, "io_uring command %#x needs a ring with IORING_SETUP_SQE128\n",
+			cmd->cmd_op);
+		return -EINVAL;
+	}
+	fluidnpu_uring_read_sqe(cmd, args, sizeof(*args));
+	return 0;
 }
 
 static int fluidnpu_uring_submit(struct drm_file *file, struct io_uring_cmd *cmd,
-				 unsigned int issue_flags)
+				 unsigned int issue_flags, bool by_pointer, bool inject)
 {
 	struct drm_device *drm = file->minor->dev;
 	struct drm_fluidnpu_uring_submit args;
 	struct fluidnpu_submit *submit;
-	struct fluidnpu_uring *uring;
+	struct fluidnpu_job *job;
 	int ret;
 
-	ret = fluidnpu_uring_get_args(drm, cmd, issue_flags, &args);
+	/* What is in flight ends by itself, but nothing new begins. */
+	if (drm_dev_is_unplugged(drm))
+		return -ENODEV;
+
+	ret = by_pointer ? fluidnpu_uring_read_ptr(drm, cmd, &args) :
+			   fluidnpu_uring_read_inline(drm, cmd, issue_flags, &args);
 	if (ret)
 		return ret;
-	if (args.flags || args.reserved) {
-		drm_dbg(drm, "uring_submit: flags %#x or reserved %#llx is not 0\n", args.flags,
-			args.reserved);
-		return -EINVAL;
-	}
+	ret = fluidnpu_check_uring_submit(drm, &args);
+	if (ret)
+		return ret;
 
-	uring = kzalloc(sizeof(*uring), GFP_KERNEL);
-	if (!uring)
-		return -ENOMEM;
-	kref_init(&uring->ref);
-	uring->cmd = cmd;
-
-	submit = fluidnpu_submit_prepare_one(file, args.ctx_id, &args.job, false);
-	if (IS_ERR(submit)) {
-		fluidnpu_uring_put(uring);
+	submit = fluidnpu_submit_prepare_one(file, args.ctx_id, &args.job, inject);
+	if (IS_ERR(submit))
 		return PTR_ERR(submit);
-	}
+	job = fluidnpu_submit_first_job(submit);
 
 	/*
-	 * From here on the command can be cancelled, on a worker at any moment,
-	 * and must be completed with io_uring_cmd_done(). Marking takes the
+	 * From here on the command must be completed with io_uring_cmd_done(), and
+	 * once it is attached, others may do so at any moment. Marking takes the
 	 * ring's lock, under which others take reservation locks: it has to come
 	 * before them.
 	 */
-	io_uring_cmd_to_pdu(cmd, struct fluidnpu_uring_pdu)->uring = uring;
-	kref_get(&uring->ref);
+	fluidnpu_job_pdu(cmd)->uring = NULL;
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
+	fluidnpu_uring_attach(job, cmd);
 
 	/* Not interruptible: io_uring's own task work counts as a signal. */
 	ret = fluidnpu_submit_lock(submit, false);
-	if (!ret) /* The callback takes over this function's reference. */
-		fluidnpu_submit_commit(submit, &uring->cb, fluidnpu_uring_job_done);
+	if (!ret)
+		fluidnpu_submit_commit(submit, &job->uring.cb, fluidnpu_uring_job_done);
+	else if (!fluidnpu_uring_detach(job))
+		ret = 0; /* Cancelled. */
 	/* Finishing can take the ring's lock, too: it has to come after the unlocking. */
 	fluidnpu_submit_free(submit);
-	if (ret) {
-		if (fluidnpu_uring_claim(uring))
-			fluidnpu_uring_finish(uring, ret, 0, issue_flags);
-		fluidnpu_uring_put(uring);
-	}
+	if (ret)
+		io_uring_cmd_done(cmd, ret, 0, issue_flags);
 
 	return -EIOCBQUEUED;
+}
+
+static int fluidnpu_uring_wait(struct drm_file *file, struct io_uring_cmd *cmd,
+			       unsigned int issue_flags)
+{
+	struct fluidnpu_uring_wait_pdu *pdu = fluidnpu_wait_pdu(cmd);
+	struct drm_device *drm = file->minor->dev;
+	struct drm_fluidnpu_uring_wait args;
+	struct fluidnpu_ctx *ctx;
+
+	fluidnpu_uring_read_sqe(cmd, &args, sizeof(args));
+	ctx = fluidnpu_ctx_lookup(file->driver_priv, args.ctx_id);
+	if (!ctx) {
+		drm_dbg(drm, "uring_wait.ctx_id: no context %u\n", args.ctx_id);
+		return -ENOENT;
+	}
+	if (!args.count || args.count > ctx->events.entries) {
+		drm_dbg(drm, "uring_wait.count %u is not in 1..%u\n", args.count,
+			ctx->events.entries);
+		fluidnpu_ctx_put(ctx);
+		return -EINVAL;
+	}
+
+	/* As in fluidnpu_uring_submit(). */
+	pdu->ctx = ctx;
+	fluidnpu_event_wait_init(&pdu->wait, args.producer + args.count, args.user_data_lo);
+	io_uring_cmd_mark_cancelable(cmd, issue_flags);
+	if (!fluidnpu_event_wait_add(&ctx->events, &pdu->wait, args.count))
+		fluidnpu_uring_wait_work(cmd, issue_flags);
+
+	return -EIOCBQUEUED;
+}
+
+static u32 fluidnpu_uring_cancel_jobs(struct fluidnpu_ctx *ctx, u64 user_data)
+{
+	struct fluidnpu_file *ffile = ctx->ffile;
+	struct fluidnpu_uring *uring, *next;
+	unsigned long flags;
+	u32 count = 0;
+
+	spin_lock_irqsave(&ffile->uring_lock, flags);
+	list_for_each_entry_safe(uring, next, &ctx->uring_jobs, node) {
+		if (container_of(uring, struct fluidnpu_job, uring)->user_data != user_data)
+			continue;
+		fluidnpu_uring_end(fluidnpu_uring_take(uring), -ECANCELED, 0);
+		count++;
+	}
+	spin_unlock_irqrestore(&ffile->uring_lock, flags);
+
+	return count;
+}
+
+static int fluidnpu_uring_cancel(struct drm_file *file, struct io_uring_cmd *cmd)
+{
+	struct drm_device *drm = file->minor->dev;
+	struct drm_fluidnpu_yield args;
+	struct fluidnpu_ctx *ctx;
+	u32 count;
+
+	fluidnpu_uring_read_sqe(cmd, &args, sizeof(args));
+	if (args.flags) {
+		drm_dbg(drm, "uring_cancel.flags %#x is not 0\n", args.flags);
+		return -EINVAL;
+	}
+	ctx = fluidnpu_ctx_lookup(file->driver_priv, args.ctx_id);
+	if (!ctx) {
+		drm_dbg(drm, "uring_cancel.ctx_id: no context %u\n", args.ctx_id);
+		return -ENOENT;
+	}
+	count = fluidnpu_uring_cancel_jobs(ctx, args.user_data) +
+		fluidnpu_event_cancel_waits(&ctx->events, args.user_data);
+	fluidnpu_ctx_put(ctx);
+
+	return count ?: -ENOENT;
+}
+
+static void fluidnpu_uring_cancel_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	if (cmd->cmd_op == FLUIDNPU_URING_WAIT)
+		fluidnpu_uring_cancel_wait(cmd, issue_flags);
+	else
+		fluidnpu_uring_cancel_job(cmd, issue_flags);
 }
 
 /**
  * fluidnpu_uring_cmd - &file_operations.uring_cmd
  * @cmd: command
  * @issue_flags: IO_URING_F_*
+ *
+ * Like drm_ioctl(), it is not inside of drm_dev_enter(): copying from user memory
+ * can take as long as its owner likes, and unplug would wait for it.
  *
  * Return: -EIOCBQUEUED or what the command completes with.
  */
@@ -211,20 +401,32 @@ int fluidnpu_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	struct drm_file *file = cmd->file->private_data;
 
 	if (issue_flags & IO_URING_F_CANCEL) {
-		fluidnpu_uring_cancel(cmd, issue_flags);
+		fluidnpu_uring_cancel_cmd(cmd, issue_flags);
 		return 0;
 	}
 	/* Not reached on kernels without uring_cmd_iopoll, which refuse it themselves. */
 	if (issue_flags & IO_URING_F_IOPOLL)
 		return -EOPNOTSUPP;
-	if (cmd->flags & IORING_URING_CMD_FIXED)
+	if (cmd->flags & IORING_URING_CMD_FIXED) {
+		drm_dbg(file->minor->dev, "no command uses registered buffers\n");
 		return -EINVAL;
+	}
 
-	/*
-	 * Like drm_ioctl(), not drm_dev_enter(): copying from user memory can take as
-	 * long as its owner likes, and unplug would wait for it.
-	 */
-	if (drm_dev_is_unplugged(file->minor->dev))
-		return -ENODEV;
-	return fluidnpu_uring_submit(file, cmd, issue_flags);
+	switch (cmd->cmd_op) {
+	case FLUIDNPU_URING_SUBMIT:
+		return fluidnpu_uring_submit(file, cmd, issue_flags, false, false);
+	case FLUIDNPU_URING_SUBMIT_PTR:
+		return fluidnpu_uring_submit(file, cmd, issue_flags, true, false);
+	case FLUIDNPU_URING_INJECT:
+		return fluidnpu_uring_submit(file, cmd, issue_flags, false, true);
+	case FLUIDNPU_URING_INJECT_PTR:
+		return fluidnpu_uring_submit(file, cmd, issue_flags, true, true);
+	case FLUIDNPU_URING_WAIT:
+		return fluidnpu_uring_wait(file, cmd, issue_flags);
+	case FLUIDNPU_URING_CANCEL:
+		return fluidnpu_uring_cancel(file, cmd);
+	default:
+		drm_dbg(file->minor->dev, "no io_uring command %#x\n", cmd->cmd_op);
+		return -ENOTTY;
+	}
 }

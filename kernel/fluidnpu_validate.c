@@ -255,3 +255,21 @@ int fluidnpu_check_sync(struct drm_device *drm, const struct drm_fluidnpu_sync *
 	}
 	return 0;
 }
+
+/**
+ * fluidnpu_check_uring_submit - check what surrounds the job of an io_uring command
+ * @drm: device or NULL
+ * @args: from user space
+ *
+ * Return: 0 or -EINVAL.
+ */
+int fluidnpu_check_uring_submit(struct drm_device *drm,
+				const struct drm_fluidnpu_uring_submit *args)
+{
+	if (args->flags || args->reserved) {
+		drm_dbg(drm, "uring_submit.flags %#x or reserved %#llx is not 0\n", args->flags,
+			args->reserved);
+		return -EINVAL;
+	}
+	return 0;
+}

@@ -30,6 +30,8 @@ int fluidnpu_check_job(struct drm_device *drm, const struct drm_fluidnpu_job *ar
 int fluidnpu_check_sample(struct drm_device *drm, const struct drm_fluidnpu_sample *sample,
 			  u32 index, u32 start_layer);
 int fluidnpu_check_yield(struct drm_device *drm, const struct drm_fluidnpu_yield *args);
+int fluidnpu_check_uring_submit(struct drm_device *drm,
+				const struct drm_fluidnpu_uring_submit *args);
 int fluidnpu_check_sync(struct drm_device *drm, const struct drm_fluidnpu_sync *sync, u32 index);
 
 #endif

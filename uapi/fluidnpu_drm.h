@@ -460,7 +460,8 @@ struct drm_fluidnpu_perf {
  * YIELD: struct drm_fluidnpu_yield, for any ring. Completes at once.
  * WAIT: struct drm_fluidnpu_uring_wait, for any ring. Completes when the events are there; with
  * CQE32 big_cqe[0] is the ring's producer then. ENODEV when the device is gone
- * and they cannot come any more, ENOENT when the context is destroyed first.
+ * and they cannot come any more, ENOENT when the context is destroyed first, ENOBUFS when 256
+ * of them wait in the context already.
  * CANCEL: struct drm_fluidnpu_yield, for any ring: SUBMITs and INJECTs of the context in flight
  * whose job has this user_data, and WAITs that have it, end with ECANCELED; the jobs run
  * on. Completes at once with the number of them, or ENOENT.
