@@ -21,6 +21,7 @@
 #include "fluidnpu_job.h"
 #include "fluidnpu_pm.h"
 #include "fluidnpu_query.h"
+#include "fluidnpu_sysfs.h"
 #include "fluidnpu_uring.h"
 
 struct workqueue_struct *fluidnpu_wq;
@@ -74,23 +75,6 @@ const struct drm_driver fluidnpu_drm_driver = {
 	.minor = FLUIDNPU_ABI_MINOR,
 };
 
-static ssize_t npu_index_show(struct device *dev, struct device_attribute *attr, char *buf)
-{
-	struct fluidnpu_device *fdev = dev_get_drvdata(dev);
-
-	return sysfs_emit(buf, "%d\n", fdev->index);
-}
-static DEVICE_ATTR_RO(npu_index);
-
-static struct attribute *fluidnpu_attrs[] = {
-	&dev_attr_npu_index.attr,
-	NULL,
-};
-
-static const struct attribute_group fluidnpu_group = {
-	.attrs = fluidnpu_attrs,
-};
-
 static int fluidnpu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct fluidnpu_device *fdev;
@@ -105,7 +89,7 @@ static int fluidnpu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *
 	 * The udev rule reads npu_index when the node appears; pci_driver.dev_groups
 	 * would come only after probe.
 	 */
-	ret = devm_device_add_group(&pdev->dev, &fluidnpu_group);
+	ret = fluidnpu_sysfs_init(fdev);
 	if (ret)
 		goto err_reset;
 
