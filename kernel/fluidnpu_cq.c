@@ -180,7 +180,13 @@ void fluidnpu_cq_expect(struct fluidnpu_device *fdev)
 	queue_delayed_work(fdev->tdr_wq, &fdev->poll_work, msecs_to_jiffies(FLUIDNPU_CQ_POLL_MS));
 }
 
-static bool fluidnpu_cq_is_idle(struct fluidnpu_device *fdev)
+/**
+ * fluidnpu_cq_is_idle - does the device owe completions?
+ * @fdev: the device
+ *
+ * Return: whether it does not.
+ */
+bool fluidnpu_cq_is_idle(struct fluidnpu_device *fdev)
 {
 	u32 i;
 
@@ -215,6 +221,8 @@ void fluidnpu_cq_poll_work(struct work_struct *work)
 		fdev->cq.polled = !fluidnpu_cq_is_idle(fdev);
 		spin_unlock_irqrestore(&fdev->hw_lock, flags);
 		fluidnpu_signal_done(&done);
+	} else {
+		fluidnpu_device_check(fdev);
 	}
 	/* Else a job that comes now has armed it already. */
 	if (READ_ONCE(fdev->cq.polled))

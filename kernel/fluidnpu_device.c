@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * FluidNPU accel driver: the PCI device, its interrupts, reset and removal.
+ * FluidNPU accel driver: the PCI device, its interrupts, and removal.
  */
 #include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
@@ -11,6 +11,7 @@
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
 
+#include "fluidnpu_coredump.h"
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
 #include "fluidnpu_drv.h"
@@ -104,222 +105,6 @@ static irqreturn_t fluidnpu_irq_error(int irq, void *data)
 	queue_work(fdev->tdr_wq, &fdev->reset_work);
 	drm_dev_exit(idx);
 	return IRQ_HANDLED;
-}
-
-static bool fluidnpu_device_is_ready(struct fluidnpu_device *fdev)
-{
-	return fluidnpu_read(fdev, FLUIDNPU_REG_MAGIC) == FLUIDNPU_MAGIC &&
-	       (fluidnpu_read(fdev, FLUIDNPU_REG_STATUS) &
-		(FLUIDNPU_STATUS_READY | FLUIDNPU_STATUS_FATAL)) == FLUIDNPU_STATUS_READY;
-}
-
-/**
- * fluidnpu_device_halt - reset the device
- * @fdev: the device
- *
- * When it returns the device does no DMA and knows no memory of ours.
- */
-void fluidnpu_device_halt(struct fluidnpu_device *fdev)
-{
-	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_RESET);
-	/* Done when the write is; but the bus may post it, so wait until it is there. */
-	fluidnpu_read(fdev, FLUIDNPU_REG_STATUS);
-}
-
-/**
- * fluidnpu_device_error - can the device run jobs, now or later?
- * @fdev: the device
- *
- * Return: 0, -EIO when it is dead, -ENODEV when it is gone.
- */
-int fluidnpu_device_error(struct fluidnpu_device *fdev)
-{
-	u32 off = READ_ONCE(fdev->off);
-
-	if (off & (FLUIDNPU_OFF_LOST | FLUIDNPU_OFF_REMOVED))
-		return -ENODEV;
-	return off & FLUIDNPU_OFF_WEDGED ? -EIO : 0;
-}
-
-static void fluidnpu_device_set_off(struct fluidnpu_device *fdev, u32 clear, u32 set)
-{
-	lockdep_assert_held(&fdev->as_lock);
-	lockdep_assert_held(&fdev->hw_lock);
-
-	WRITE_ONCE(fdev->off, (fdev->off & ~clear) | set);
-}
-
-/* Stop everything; what has completed so far is noted. With as_lock and hw_lock. */
-static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_head *done)
-{
-	u32 i;
-
-	for (i = 0; i < fdev->num_queues; i++)
-		fluidnpu_queue_note_head(&fdev->queues[i]);
-	fluidnpu_perf_save(fdev);
-	fluidnpu_device_halt(fdev);
-	fluidnpu_cq_drain(fdev, done);
-}
-
-/* End all jobs in flight, and refuse those that come. With as_lock and hw_lock. */
-static void fluidnpu_device_give_up(struct fluidnpu_device *fdev, u32 why, struct list_head *done)
-{
-	u32 i;
-
-	fluidnpu_device_set_off(fdev, 0, why);
-	for (i = 0; i < fdev->num_queues; i++)
-		fluidnpu_queue_fail_all(&fdev->queues[i], fluidnpu_device_error(fdev), done);
-}
-
-/*
- * Start again after fluidnpu_device_quiesce(), unless there is another reason not to.
- * With as_lock and hw_lock.
- */
-static void fluidnpu_device_restart(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty,
-				    struct list_head *done)
-{
-	u32 i;
-
-	if (fdev->off)
-		return;
-	if (fluidnpu_read(fdev, FLUIDNPU_REG_MAGIC) == ~0u) {
-		drm_err(&fdev->drm, "device does not answer any more\n");
-		fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_LOST, done);
-		return;
-	}
-	if (!fluidnpu_device_is_ready(fdev)) {
-		drm_err(&fdev->drm, "device does not come back after a reset\n");
-		fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_WEDGED, done);
-		return;
-	}
-
-	fluidnpu_perf_start(fdev);
-	fluidnpu_cq_start(fdev);
-	fluidnpu_mmu_start(fdev);
-	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_ENABLE);
-	for (i = 0; i < fdev->num_queues; i++)
-		fluidnpu_queue_restart(&fdev->queues[i], guilty, done);
-}
-
-/* Stop the device if it runs, and note why. The caller holds as_lock. */
-static void fluidnpu_device_turn_off(struct fluidnpu_device *fdev, u32 why)
-{
-	unsigned long flags;
-	LIST_HEAD(done);
-
-	spin_lock_irqsave(&fdev->hw_lock, flags);
-	if (!fdev->off)
-		fluidnpu_device_quiesce(fdev, &done);
-	fluidnpu_device_set_off(fdev, 0, why);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
-	fluidnpu_signal_done(&done);
-}
-
-/* What kept the device off is over. The caller holds as_lock. */
-static void fluidnpu_device_turn_on(struct fluidnpu_device *fdev, u32 why)
-{
-	unsigned long flags;
-	LIST_HEAD(done);
-
-	spin_lock_irqsave(&fdev->hw_lock, flags);
-	fluidnpu_device_set_off(fdev, why, 0);
-	fluidnpu_device_restart(fdev, NULL, &done);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
-	fluidnpu_signal_done(&done);
-}
-
-/**
- * fluidnpu_device_reset - reset the device and run the jobs in flight again
- * @fdev: the device, between drm_dev_enter() and drm_dev_exit()
- * @guilty: ends with -ETIME unless it has ended; or NULL
- *
- * Does nothing to a device that is off. When the device does not come back all jobs,
- * now and later, end with an error.
- */
-void fluidnpu_device_reset(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty)
-{
-	unsigned long flags;
-	LIST_HEAD(done);
-
-	mutex_lock(&fdev->as_lock);
-	spin_lock_irqsave(&fdev->hw_lock, flags);
-	if (!fdev->off) {
-		fluidnpu_device_quiesce(fdev, &done);
-		fluidnpu_device_restart(fdev, guilty, &done);
-		trace_fluidnpu_device_reset(fdev, fdev->off);
-	}
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
-	mutex_unlock(&fdev->as_lock);
-	fluidnpu_signal_done(&done);
-}
-
-/**
- * fluidnpu_device_sleep - the power of the device is about to go
- * @fdev: the device
- *
- * What is in flight runs again after fluidnpu_device_wake().
- */
-void fluidnpu_device_sleep(struct fluidnpu_device *fdev)
-{
-	mutex_lock(&fdev->as_lock);
-	fluidnpu_device_turn_off(fdev, FLUIDNPU_OFF_ASLEEP);
-	trace_fluidnpu_pm(fdev, false);
-	mutex_unlock(&fdev->as_lock);
-}
-
-/**
- * fluidnpu_device_wake - the device has power again
- * @fdev: the device
- */
-void fluidnpu_device_wake(struct fluidnpu_device *fdev)
-{
-	mutex_lock(&fdev->as_lock);
-	trace_fluidnpu_pm(fdev, true);
-	fluidnpu_device_turn_on(fdev, FLUIDNPU_OFF_ASLEEP);
-	mutex_unlock(&fdev->as_lock);
-}
-
-/**
- * fluidnpu_device_reset_prepare - somebody else is about to reset the device
- * @fdev: the device
- *
- * Jobs that come until fluidnpu_device_reset_done() go into the rings and are run then.
- */
-void fluidnpu_device_reset_prepare(struct fluidnpu_device *fdev)
-{
-	mutex_lock(&fdev->as_lock);
-	fluidnpu_device_turn_off(fdev, FLUIDNPU_OFF_RESET);
-	mutex_unlock(&fdev->as_lock);
-}
-
-/**
- * fluidnpu_device_reset_done - somebody else has reset the device
- * @fdev: the device
- *
- * It gets another chance if it was dead.
- */
-void fluidnpu_device_reset_done(struct fluidnpu_device *fdev)
-{
-	mutex_lock(&fdev->as_lock);
-	fluidnpu_device_turn_on(fdev, FLUIDNPU_OFF_RESET | FLUIDNPU_OFF_WEDGED |
-				FLUIDNPU_OFF_LOST);
-	trace_fluidnpu_device_reset(fdev, fdev->off);
-	mutex_unlock(&fdev->as_lock);
-}
-
-static void fluidnpu_reset_work(struct work_struct *work)
-{
-	struct fluidnpu_device *fdev = container_of(work, struct fluidnpu_device, reset_work);
-	int idx;
-	u32 status;
-
-	if (!drm_dev_enter(&fdev->drm, &idx))
-		return;
-	status = fluidnpu_read(fdev, FLUIDNPU_REG_STATUS);
-	trace_fluidnpu_device_fatal(fdev, status);
-	drm_warn(&fdev->drm, "device reports a fatal error, status %#x: resetting it\n", status);
-	fluidnpu_device_reset(fdev, NULL);
-	drm_dev_exit(idx);
 }
 
 static int fluidnpu_device_identify(struct fluidnpu_device *fdev)
@@ -416,8 +201,7 @@ static int fluidnpu_device_init_sw(struct fluidnpu_device *fdev)
 	fluidnpu_perf_init(fdev);
 	ida_init(&fdev->as_ida);
 	INIT_LIST_HEAD(&fdev->bos);
-	INIT_WORK(&fdev->reset_work, fluidnpu_reset_work);
-	INIT_DELAYED_WORK(&fdev->poll_work, fluidnpu_cq_poll_work);
+	fluidnpu_reset_init(fdev);
 	INIT_WORK(&fdev->free_work, fluidnpu_sched_free_work);
 	INIT_WORK(&fdev->put_work, fluidnpu_put_work);
 	init_llist_head(&fdev->free_jobs);
@@ -427,6 +211,10 @@ static int fluidnpu_device_init_sw(struct fluidnpu_device *fdev)
 	if (ret)
 		return ret;
 	ret = drmm_mutex_init(&fdev->drm, &fdev->bo_lock);
+	if (ret)
+		return ret;
+
+	ret = fluidnpu_coredump_init(fdev);
 	if (ret)
 		return ret;
 
@@ -525,21 +313,10 @@ struct fluidnpu_device *fluidnpu_device_create(struct device *parent)
  */
 void fluidnpu_device_remove(struct fluidnpu_device *fdev)
 {
-	unsigned long flags;
-	LIST_HEAD(done);
-
 	drm_dev_unplug(&fdev->drm);
-	cancel_work_sync(&fdev->reset_work);
-	cancel_delayed_work_sync(&fdev->poll_work);
-
-	/* Nobody but the address spaces touches the hardware any more. */
-	mutex_lock(&fdev->as_lock);
-	fluidnpu_device_halt(fdev);
-	spin_lock_irqsave(&fdev->hw_lock, flags);
-	fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_REMOVED, &done);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
-	mutex_unlock(&fdev->as_lock);
-	fluidnpu_signal_done(&done);
+	fluidnpu_reset_fini(fdev);
+	/* Until here the address spaces touched the hardware. */
+	fluidnpu_device_let_go(fdev);
 
 	fluidnpu_file_wake_all(fdev);
 	fluidnpu_gem_unplug(fdev);

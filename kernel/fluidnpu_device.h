@@ -43,6 +43,7 @@
 #define FLUIDNPU_VA_START		((u64)SZ_1M)
 #define FLUIDNPU_VA_END			BIT_ULL(FLUIDNPU_VA_BITS)
 
+struct fluidnpu_coredump;
 struct fluidnpu_job;
 struct fluidnpu_vm;
 
@@ -129,7 +130,12 @@ struct fluidnpu_cq {
  * @bos: buffers that are mapped for DMA, to unmap them when the device goes
  * @tdr_wq: ordered; timeouts and resets
  * @reset_work: reset after STATUS.FATAL
- * @poll_work: looks for completions whose interrupt was lost
+ * @poll_work: looks for completions whose interrupt was lost, and whether the device is
+ *	still there
+ * @num_fatal: of those in a row, for @reset_work
+ * @last_fatal: jiffies of the last one
+ * @coredump: snapshot for user space
+ * @suspended: the system sleeps or is about to, the schedulers are stopped
  * @free_jobs: jobs whose resources wait for @free_work
  * @free_work: frees what a job holds; taking reservation locks in the
  *	scheduler's own work could deadlock with a fence waiter
@@ -160,6 +166,10 @@ struct fluidnpu_device {
 	struct workqueue_struct *tdr_wq;
 	struct work_struct reset_work;
 	struct delayed_work poll_work;
+	u32 num_fatal;
+	unsigned long last_fatal;
+	struct fluidnpu_coredump *coredump;
+	bool suspended;
 	struct llist_head free_jobs;
 	struct work_struct free_work;
 	refcount_t users;
@@ -183,18 +193,26 @@ static inline void fluidnpu_write(struct fluidnpu_device *fdev, u32 reg, u32 val
 
 u64 fluidnpu_read64(struct fluidnpu_device *fdev, u32 reg_lo);
 
-int fluidnpu_device_error(struct fluidnpu_device *fdev);
-
 struct fluidnpu_device *fluidnpu_device_create(struct device *parent);
 void fluidnpu_device_remove(struct fluidnpu_device *fdev);
-void fluidnpu_device_halt(struct fluidnpu_device *fdev);
-void fluidnpu_device_sleep(struct fluidnpu_device *fdev);
-void fluidnpu_device_wake(struct fluidnpu_device *fdev);
 
 void fluidnpu_device_get_user(struct fluidnpu_device *fdev);
 void fluidnpu_device_put_user(struct fluidnpu_device *fdev);
 
-void fluidnpu_device_reset(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty);
+/* fluidnpu_reset.c */
+void fluidnpu_reset_init(struct fluidnpu_device *fdev);
+void fluidnpu_reset_fini(struct fluidnpu_device *fdev);
+int fluidnpu_device_error(struct fluidnpu_device *fdev);
+bool fluidnpu_device_is_ready(struct fluidnpu_device *fdev);
+void fluidnpu_device_halt(struct fluidnpu_device *fdev);
+void fluidnpu_device_let_go(struct fluidnpu_device *fdev);
+void fluidnpu_device_sleep(struct fluidnpu_device *fdev);
+void fluidnpu_device_wake(struct fluidnpu_device *fdev);
+bool fluidnpu_device_drain(struct fluidnpu_device *fdev, u32 bound_ms);
+void fluidnpu_device_check(struct fluidnpu_device *fdev);
+void fluidnpu_device_reset(struct fluidnpu_device *fdev, const char *reason,
+			   struct fluidnpu_job *guilty);
+void fluidnpu_device_report_reset(struct fluidnpu_device *fdev);
 void fluidnpu_device_reset_prepare(struct fluidnpu_device *fdev);
 void fluidnpu_device_reset_done(struct fluidnpu_device *fdev);
 

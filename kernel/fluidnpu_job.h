@@ -137,6 +137,9 @@ u32 fluidnpu_queue_status(struct fluidnpu_queue *queue);
 void fluidnpu_queue_resume(struct fluidnpu_queue *queue);
 void fluidnpu_queue_note_head(struct fluidnpu_queue *queue);
 bool fluidnpu_queue_stop(struct fluidnpu_queue *queue);
+bool fluidnpu_queue_can_restart(struct fluidnpu_queue *queue);
+const struct fluidnpu_hw_sqe *fluidnpu_queue_entry(const struct fluidnpu_queue *queue,
+						   const struct fluidnpu_job *job);
 int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
 void fluidnpu_queue_push_yield(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
 struct fluidnpu_queue *fluidnpu_queue_find(struct fluidnpu_device *fdev, u64 cookie,
@@ -154,6 +157,7 @@ void fluidnpu_cq_start(struct fluidnpu_device *fdev);
 u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev, struct list_head *done);
 void fluidnpu_cq_ack(struct fluidnpu_device *fdev, u32 halted);
 void fluidnpu_cq_expect(struct fluidnpu_device *fdev);
+bool fluidnpu_cq_is_idle(struct fluidnpu_device *fdev);
 void fluidnpu_cq_poll_work(struct work_struct *work);		/* without */
 
 #endif

@@ -416,6 +416,17 @@ const char *fluidnpu_vm_explain(struct fluidnpu_vm *vm, u64 iova, bool write)
 }
 
 /**
+ * fluidnpu_vm_root - where the device finds the top table
+ * @vm: address space of a device that is not unplugged
+ *
+ * Return: bus address.
+ */
+dma_addr_t fluidnpu_vm_root(struct fluidnpu_vm *vm)
+{
+	return vm->root->dma;
+}
+
+/**
  * fluidnpu_mmu_start - show the device all address spaces again
  * @fdev: has been reset; as_lock is held
  */

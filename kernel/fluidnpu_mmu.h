@@ -50,6 +50,7 @@ void fluidnpu_vm_unmap(struct fluidnpu_vm *vm, struct drm_mm_node *node);
 
 const char *fluidnpu_vm_explain(struct fluidnpu_vm *vm, u64 iova, bool write);
 
+dma_addr_t fluidnpu_vm_root(struct fluidnpu_vm *vm);
 void fluidnpu_mmu_start(struct fluidnpu_device *fdev);
 void fluidnpu_mmu_unplug(struct fluidnpu_device *fdev);
 

@@ -8,6 +8,10 @@
  * looks at fluidnpu_device.off under one of its locks and leaves a device that
  * sleeps alone: waking it up shows it all address spaces again.
  *
+ * When the system goes to sleep the schedulers stop. What is in flight has a moment to
+ * end; what has not by then runs again when the system wakes. Jobs that wait just wait
+ * longer.
+ *
  * Sleep is a reset: the device forgets everything, and the PCI core may cut
  * its power.
  */
@@ -21,6 +25,9 @@
 
 /* Idle time after which the device is put to sleep; power/autosuspend_delay_ms in sysfs. */
 #define FLUIDNPU_AUTOSUSPEND_MS		500
+
+/* How long the system's going to sleep waits for jobs. */
+#define FLUIDNPU_DRAIN_MS		500
 
 /**
  * fluidnpu_pm_get - wake the device and keep it awake
@@ -57,6 +64,21 @@ void fluidnpu_pm_put(struct fluidnpu_device *fdev)
 	pm_runtime_put_autosuspend(fdev->drm.dev);
 }
 
+static void fluidnpu_pm_start_scheds(struct fluidnpu_device *fdev)
+{
+	u32 i;
+
+	WRITE_ONCE(fdev->suspended, false);
+	for (i = 0; i < fdev->num_queues; i++) {
+		struct drm_gpu_scheduler *sched = &fdev->queues[i].sched;
+
+		/* The time that was slept through is not the jobs'. */
+		if (sched->timeout != MAX_SCHEDULE_TIMEOUT)
+			drm_sched_resume_timeout(sched, sched->timeout);
+		drm_sched_wqueue_start(sched);
+	}
+}
+
 /**
  * fluidnpu_pm_enable - let the device sleep when it is idle
  * @fdev: runs; the PCI core's reference of probe() is dropped
@@ -79,6 +101,9 @@ void fluidnpu_pm_disable(struct fluidnpu_device *fdev)
 {
 	struct device *dev = fdev->drm.dev;
 
+	/* It was taken away while the system slept; jobs must come to their ends. */
+	if (fdev->suspended)
+		fluidnpu_pm_start_scheds(fdev);
 	pm_runtime_get_noresume(dev);
 	pm_runtime_forbid(dev);
 	pm_runtime_dont_use_autosuspend(dev);
@@ -100,6 +125,36 @@ static int fluidnpu_pm_runtime_resume(struct device *dev)
 	return 0;
 }
 
+static int fluidnpu_pm_suspend(struct device *dev)
+{
+	struct fluidnpu_device *fdev = dev_get_drvdata(dev);
+	u32 i;
+
+	WRITE_ONCE(fdev->suspended, true);
+	/* Timeouts from here on leave the schedulers stopped. */
+	flush_workqueue(fdev->tdr_wq);
+	for (i = 0; i < fdev->num_queues; i++)
+		drm_sched_wqueue_stop(&fdev->queues[i].sched);
+
+	if (!fluidnpu_device_drain(fdev, FLUIDNPU_DRAIN_MS)) {
+		drm_info(&fdev->drm, "a job that could not be run again takes too long\n");
+		fluidnpu_pm_start_scheds(fdev);
+		return -EBUSY;
+	}
+	fluidnpu_device_sleep(fdev);
+	return 0;
+}
+
+static int fluidnpu_pm_resume(struct device *dev)
+{
+	struct fluidnpu_device *fdev = dev_get_drvdata(dev);
+
+	fluidnpu_device_wake(fdev);
+	fluidnpu_pm_start_scheds(fdev);
+	return 0;
+}
+
 const struct dev_pm_ops fluidnpu_pm_ops = {
+	SYSTEM_SLEEP_PM_OPS(fluidnpu_pm_suspend, fluidnpu_pm_resume)
 	RUNTIME_PM_OPS(fluidnpu_pm_runtime_suspend, fluidnpu_pm_runtime_resume, NULL)
 };

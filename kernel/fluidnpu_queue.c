@@ -161,6 +161,55 @@ bool fluidnpu_queue_stop(struct fluidnpu_queue *queue)
 		 (FLUIDNPU_QSTATUS_ENABLED | FLUIDNPU_QSTATUS_RUNNING));
 }
 
+/* A job that is in a slot; its cookie names its entry. */
+static u64 fluidnpu_queue_serial(const struct fluidnpu_job *job)
+{
+	return FIELD_GET(FLUIDNPU_COOKIE_SERIAL, job->cookie);
+}
+
+static bool fluidnpu_job_has_left(const struct fluidnpu_job *job)
+{
+	return job->num_samples && hweight32(job->left) == job->num_samples;
+}
+
+/**
+ * fluidnpu_queue_entry - what the device was told of a job
+ * @queue: queue
+ * @job: in a slot
+ *
+ * Return: its ring entry.
+ */
+const struct fluidnpu_hw_sqe *fluidnpu_queue_entry(const struct fluidnpu_queue *queue,
+						   const struct fluidnpu_job *job)
+{
+	return &queue->ring[(fluidnpu_queue_serial(job) - queue->first) & FLUIDNPU_RING_MASK];
+}
+
+/* The device has taken @job: could it run again all the same? */
+static bool fluidnpu_job_is_replayable(const struct fluidnpu_job *job)
+{
+	return !job->num_samples || !job->samples[0].start_layer;
+}
+
+/**
+ * fluidnpu_queue_can_restart - could the device be reset without losing a job?
+ * @queue: queue of a device that runs
+ *
+ * Return: whether fluidnpu_queue_restart() would run all of them again, as things are now.
+ */
+bool fluidnpu_queue_can_restart(struct fluidnpu_queue *queue)
+{
+	struct fluidnpu_job *job;
+
+	fluidnpu_queue_note_head(queue);
+	list_for_each_entry(job, &queue->jobs, node) {
+		if (job->slot != FLUIDNPU_NO_SLOT && !fluidnpu_job_has_left(job) &&
+		    fluidnpu_queue_serial(job) < queue->head && !fluidnpu_job_is_replayable(job))
+			return false;
+	}
+	return true;
+}
+
 static bool fluidnpu_queue_has_room(struct fluidnpu_queue *queue)
 {
 	return queue->tail - queue->head < FLUIDNPU_RING_MASK;
@@ -369,11 +418,11 @@ static bool fluidnpu_job_is_over(struct fluidnpu_job *job, bool taken, bool susp
 	*error = 0;
 	if (READ_ONCE(job->ctx->banned))
 		*error = -EIO;
-	else if (job->num_samples && hweight32(job->left) == job->num_samples)
+	else if (fluidnpu_job_has_left(job))
 		return true;	/* only its last completion is missing */
 	else if (suspect && job->replays++ >= FLUIDNPU_MAX_REPLAYS)
 		*error = -EIO;
-	else if (taken && job->num_samples && job->samples[0].start_layer)
+	else if (taken && !fluidnpu_job_is_replayable(job))
 		*error = -EIO;
 	return *error || job->yield;
 }
@@ -404,7 +453,7 @@ void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *g
 		trace_fluidnpu_queue_restart(queue, hweight64(~queue->free_slots), guilty);
 	fluidnpu_queue_start(queue);
 	list_for_each_entry(job, &queue->jobs, node) {
-		u64 serial = FIELD_GET(FLUIDNPU_COOKIE_SERIAL, job->cookie);
+		u64 serial = fluidnpu_queue_serial(job);
 		int error = -ETIME;
 
 		if (job->slot == FLUIDNPU_NO_SLOT)

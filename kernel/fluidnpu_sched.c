@@ -19,6 +19,7 @@
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
 
+#include "fluidnpu_coredump.h"
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
 #include "fluidnpu_fence.h"
@@ -146,6 +147,7 @@ static void fluidnpu_sched_recover(struct fluidnpu_queue *queue, struct fluidnpu
 	verdict = halted & BIT(queue->index) ? FLUIDNPU_VERDICT_WAIT :
 					       fluidnpu_sched_judge(queue, job);
 	if (verdict == FLUIDNPU_VERDICT_STOP) {
+		fluidnpu_coredump_take(fdev, "job timed out", job);
 		if (fluidnpu_queue_stop(queue)) {
 			halted = fluidnpu_cq_drain(fdev, &done);
 			fluidnpu_cq_ack(fdev, halted & ~BIT(queue->index));
@@ -159,10 +161,12 @@ static void fluidnpu_sched_recover(struct fluidnpu_queue *queue, struct fluidnpu
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
 	fluidnpu_signal_done(&done);
 
-	if (verdict == FLUIDNPU_VERDICT_RESET) {
+	if (verdict == FLUIDNPU_VERDICT_STOP) {
+		fluidnpu_device_report_reset(fdev);
+	} else if (verdict == FLUIDNPU_VERDICT_RESET) {
 		drm_warn(&fdev->drm, "queue %u is out of control: resetting the device\n",
 			 queue->index);
-		fluidnpu_device_reset(fdev, guilty);
+		fluidnpu_device_reset(fdev, "queue out of control", guilty);
 	}
 }
 
@@ -188,7 +192,9 @@ static enum drm_gpu_sched_stat fluidnpu_sched_timedout_job(struct drm_sched_job 
 	spin_lock(&sched->job_list_lock);
 	list_add(&sched_job->list, &sched->pending_list);
 	spin_unlock(&sched->job_list_lock);
-	drm_sched_wqueue_start(sched);
+	/* While the system sleeps they stay stopped; it kicks them when it wakes. */
+	if (!READ_ONCE(queue->fdev->suspended))
+		drm_sched_wqueue_start(sched);
 
 	return stat;
 }

@@ -11,84 +11,22 @@
 #include <stdlib.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "npu.h"
+#include "pcidev.h"
 #include "tap.h"
-
-static char pci_device[512];	/* its folder in sysfs */
-
-static bool find_device(void)
-{
-	char link[64];
-	struct stat st;
-	int fd = npu_open();
-
-	if (fstat(fd, &st))
-		return false;
-	close(fd);
-	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u/device", major(st.st_rdev),
-		 minor(st.st_rdev));
-	return realpath(link, pci_device);
-}
-
-static int pci_write(const char *file, const char *text)
-{
-	char path[600];
-
-	snprintf(path, sizeof(path), "%s/%s", pci_device, file);
-	return write_file(path, text);
-}
-
-/* Waits until udev has made the device's nodes. */
-static void settle(void)
-{
-	if (system("udevadm settle --timeout=60"))
-		tap_fail(__FILE__, __LINE__, "udevadm settle failed");
-}
-
-static void remove_device(void)
-{
-	EXPECT_OK(pci_write("remove", "1"));
-}
-
-static void bring_back(void)
-{
-	EXPECT_OK(write_file("/sys/bus/pci/rescan", "1"));
-	settle();
-}
-
-static void works_again(void)
-{
-	struct drm_fluidnpu_event event;
-	struct ctx ctx;
-	struct net net;
-	struct job job;
-	int fd = npu_open();
-
-	REQUIRE(!ctx_create(fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &ctx), "ctx_create");
-	REQUIRE(!net_create(fd, 0, &net), "net_create");
-	job_init(&job, &net, 4, 0);
-	EXPECT_OK(submit_one(&ctx, &job));
-	REQUIRE(ctx_job_event(&ctx, &event), "no event");
-	EXPECT_EQ(event.error, 0);
-	ctx_destroy(&ctx);
-	net_destroy(&net);
-	close(fd);
-}
 
 static void remove_while_idle_and_open(void)
 {
 	struct drm_fluidnpu_info info;
 	int fd = npu_open();
 
-	remove_device();
+	pci_remove();
 	EXPECT_ERRNO(npu_info(fd, &info), ENODEV);
-	bring_back();
+	pci_bring_back();
 	EXPECT_ERRNO(npu_info(fd, &info), ENODEV);
 	close(fd);
 	works_again();
@@ -112,7 +50,7 @@ static void jobs_in_flight_end_with_enodev(void)
 	for (unsigned int i = 0; i < 20; i++)
 		args[i] = job.args;
 	EXPECT_OK(submit(&ctx, args, 20, &sync, 1));
-	remove_device();
+	pci_remove();
 
 	for (unsigned int i = 0; i < 20; i++) {
 		EXPECT(ctx_job_event(&ctx, &event), "no event %u", i);
@@ -127,7 +65,7 @@ static void jobs_in_flight_end_with_enodev(void)
 	EXPECT_EQ(((volatile int8_t *)net.data.map)[0], 42);
 	EXPECT_ERRNO(submit_one(&ctx, &job), ENODEV);
 
-	bring_back();
+	pci_bring_back();
 	ctx_destroy(&ctx);
 	net_destroy(&net);
 	close(fd);
@@ -150,11 +88,11 @@ static void poll_wakes_up_at_removal(void)
 	int fd = npu_open();
 
 	REQUIRE(!pthread_create(&thread, NULL, poll_forever, &fd), "pthread_create");
-	remove_device();
+	pci_remove();
 	pthread_join(thread, &revents);
 	EXPECT((long)revents & POLLHUP, "%#lx", (long)revents);
 	close(fd);
-	bring_back();
+	pci_bring_back();
 	works_again();
 }
 
@@ -183,7 +121,7 @@ static void commands_in_flight_end_with_enodev(void)
 		memcpy(sqe->cmd, &args, sizeof(args));
 	}
 	EXPECT_EQ(io_uring_submit(&ring), 20);
-	remove_device();
+	pci_remove();
 	for (unsigned int i = 0; i < 20; i++) {
 		struct io_uring_cqe *cqe;
 
@@ -193,7 +131,7 @@ static void commands_in_flight_end_with_enodev(void)
 	}
 	/* The file goes first, the ring later. */
 	close(fd);
-	bring_back();
+	pci_bring_back();
 	io_uring_queue_exit(&ring);
 	munmap(ctx.ring.map, ctx.ring.size);
 	munmap(net.data.map, net.data.size);
@@ -277,7 +215,7 @@ static void a_dma_buf_outlives_the_device(void)
 	REQUIRE(!bo_create(fd, 4096, &bo), "bo_create");
 	*(uint32_t *)bo.map = 0xfeedf00d;
 	REQUIRE(!prime_export(fd, bo.handle, &dmabuf), "export");
-	remove_device();
+	pci_remove();
 	bo_destroy(&bo);
 	close(fd);
 	mapped = mmap(NULL, 4096, PROT_READ, MAP_SHARED, dmabuf, 0);
@@ -285,7 +223,7 @@ static void a_dma_buf_outlives_the_device(void)
 	EXPECT_EQ(*mapped, 0xfeedf00d);
 	munmap(mapped, 4096);
 	close(dmabuf);
-	bring_back();
+	pci_bring_back();
 	works_again();
 }
 
@@ -299,11 +237,11 @@ static void an_import_outlives_the_device(void)
 	REQUIRE(dmabuf >= 0, "no udmabuf");
 	REQUIRE(!prime_import(fd, dmabuf, &handle), "import");
 	close(dmabuf);
-	remove_device();
+	pci_remove();
 	*(uint32_t *)mapped = 1;
 	munmap(mapped, 65536);
 	close(fd);
-	bring_back();
+	pci_bring_back();
 	works_again();
 }
 
@@ -326,31 +264,17 @@ static void a_fence_outlives_the_device(void)
 	EXPECT_OK(submit(&ctx, &job.args, 1, &sync, 1));
 	export.handle = sync.handle;
 	EXPECT_OK(npu_ioctl(fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &export));
-	remove_device();
+	pci_remove();
 	ctx_destroy(&ctx);
 	net_destroy(&net);
 	close(fd);
 	pfd.fd = export.fd;
 	EXPECT_EQ(poll(&pfd, 1, -1), 1);
-	bring_back();
+	pci_bring_back();
 	EXPECT_EQ(syscall(SYS_delete_module, "fluidnpu", O_NONBLOCK), -1);
 	EXPECT(errno == EAGAIN || errno == EBUSY || errno == EWOULDBLOCK, "%s", strerror(errno));
 	close(export.fd);
 	works_again();
-}
-
-/*
- * Unloads the module. What closed files held may take a moment to be freed, and nothing
- * tells when it is: the one place where a test has to ask again and again.
- */
-static int unload(void)
-{
-	while (syscall(SYS_delete_module, "fluidnpu", O_NONBLOCK)) {
-		if (errno != EAGAIN && errno != EBUSY)
-			return -errno;
-		poll(NULL, 0, 1);
-	}
-	return 0;
 }
 
 static void the_module_stays_while_files_are_open(void)
@@ -367,10 +291,9 @@ static void the_module_unloads_after_use_and_comes_back(void)
 {
 	works_again();
 	for (unsigned int i = 0; i < 3; i++) {
-		REQUIRE(!unload(), "cannot unload: %s", strerror(errno));
+		REQUIRE(!module_unload(), "cannot unload: %s", strerror(errno));
 		EXPECT(access(npu_path(), F_OK), "%s is still there", npu_path());
-		EXPECT_EQ(system("modprobe fluidnpu"), 0);
-		settle();
+		module_load();
 		works_again();
 	}
 }
@@ -396,9 +319,8 @@ static void the_module_unloads_after_a_killed_client(void)
 	}
 	waitpid(child, &status, 0);
 	EXPECT(WIFSIGNALED(status), "status %#x", status);
-	REQUIRE(!unload(), "cannot unload: %s", strerror(errno));
-	EXPECT_EQ(system("modprobe fluidnpu"), 0);
-	settle();
+	REQUIRE(!module_unload(), "cannot unload: %s", strerror(errno));
+	module_load();
 	works_again();
 }
 
@@ -422,7 +344,7 @@ static const struct tap_test tests[] = {
 
 int main(void)
 {
-	if (!find_device()) {
+	if (!pci_find()) {
 		printf("Bail out! cannot find the device in sysfs\n");
 		return 1;
 	}
