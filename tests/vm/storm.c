@@ -7,9 +7,10 @@
  *	storm jobs N		nothing goes wrong in here: N jobs per client
  *	storm removals N	the device goes away and comes back N times, see below
  *
- * Each client checks that every job of its ends exactly once, that each sample of a job
- * that succeeds leaves exactly once and with the right class, and that no error comes that
- * is not true: clients that have done nothing lose nothing. Prints "storm: ..." and
+ * The clients submit and inject jobs by ioctl or io_uring, take samples back by YIELD and
+ * go on with them. Each checks that every job of its ends exactly once, that each sample of a
+ * job that succeeds leaves exactly once and with the right class, and that no error comes
+ * that is not true: clients that have done nothing lose nothing. Prints "storm: ..." and
  * ends with 0 if all of that was so.
  *
  * For removals the slot of the device is powered off from in here when
@@ -36,7 +37,8 @@
 #include "tap.h"
 
 #define CLIENTS		8
-#define DEPTH		6	/* jobs in flight per client */
+#define DEPTH		4	/* jobs in flight per client */
+#define MAX_SAMPLES	4	/* per job: each job in flight has buffers of its own */
 #define STRIDE		32	/* user_data from one job to the next: room for its samples */
 #define HANG_LAYER	4	/* the device hangs here; the clients' own network is shorter */
 #define HANG_TIMEOUT_MS	"200"
@@ -44,7 +46,7 @@
 /* What the processes share. */
 static struct {
 	unsigned int stop;
-	unsigned int jobs, errors, opens, hangs;
+	unsigned int jobs, errors, opens, hangs, yields;
 	unsigned int violations;
 	char first[256];
 } *shared;
@@ -85,6 +87,8 @@ struct flight {
 	unsigned int num_samples;
 	uint64_t base;		/* user_data */
 	uint32_t left;		/* samples, a bit mask */
+	uint32_t yielded;	/* handed back by this run of the job, likewise */
+	unsigned int layers[MAX_SAMPLES];	/* where they go on */
 	struct job job;		/* a command that goes to a worker reads it later */
 };
 
@@ -151,11 +155,19 @@ static void client_close(struct client *c)
 static int send_job(struct client *c, struct flight *f)
 {
 	struct drm_fluidnpu_uring_submit cmd = { .ctx_id = c->ctx.id, .job = f->job.args };
+	struct drm_fluidnpu_submit args = {
+		.ctx_id = c->ctx.id,
+		.jobs = { sizeof(f->job.args), 1, (uintptr_t)&f->job.args },
+	};
+	const bool inject = rnd(2);
 	struct io_uring_sqe *sqe;
 	int ret;
 
+	f->completed = !c->uring;
+	f->ended = false;
 	if (!c->uring)
-		return submit_one(&c->ctx, &f->job);
+		return npu_ioctl(c->fd, inject ? DRM_IOCTL_FLUIDNPU_INJECT :
+				 DRM_IOCTL_FLUIDNPU_SUBMIT, &args);
 
 	sqe = io_uring_get_sqe(&c->ring);
 	if (!sqe)
@@ -163,7 +175,7 @@ static int send_job(struct client *c, struct flight *f)
 	memset(sqe, 0, 2 * sizeof(*sqe));
 	sqe->opcode = IORING_OP_URING_CMD;
 	sqe->fd = c->fd;
-	sqe->cmd_op = FLUIDNPU_URING_SUBMIT;
+	sqe->cmd_op = inject ? FLUIDNPU_URING_INJECT : FLUIDNPU_URING_SUBMIT;
 	sqe->user_data = (uintptr_t)f;
 	if (!rnd(4))
 		sqe->flags = IOSQE_ASYNC;
@@ -172,6 +184,20 @@ static int send_job(struct client *c, struct flight *f)
 		ret = io_uring_submit(&c->ring);
 	} while (ret == -EINTR);
 	return ret < 0 ? ret : 0;
+}
+
+/* A job over the buffers that belong to @f. */
+static void fill_job(struct client *c, struct flight *f)
+{
+	const uint64_t offset = net_input(&c->net, MAX_SAMPLES * (f - c->flights)) -
+				net_input(&c->net, 0);
+
+	job_init(&f->job, &c->net, f->num_samples, f->base);
+	for (unsigned int i = 0; i < f->num_samples; i++) {
+		f->job.samples[i].input_iova += offset;
+		f->job.samples[i].state_iova += offset;
+		f->job.samples[i].logits_iova += offset;
+	}
 }
 
 static int client_submit(struct client *c)
@@ -183,12 +209,11 @@ static int client_submit(struct client *c)
 		f++;
 	*f = (struct flight){
 		.used = true,
-		.completed = !c->uring,
-		.num_samples = 1 + rnd(4),
+		.num_samples = 1 + rnd(MAX_SAMPLES),
 		.base = c->next,
 	};
 	c->next += STRIDE;
-	job_init(&f->job, &c->net, f->num_samples, f->base);
+	fill_job(c, f);
 	ret = send_job(c, f);
 	if (ret)
 		f->used = false;
@@ -197,14 +222,50 @@ static int client_submit(struct client *c)
 	return ret;
 }
 
+/* Asks for the samples of any job back; that it has ended by now is no news. */
+static void client_yield(struct client *c)
+{
+	struct drm_fluidnpu_yield args = {
+		.ctx_id = c->ctx.id,
+		.user_data = c->flights[rnd(DEPTH)].base,
+	};
+	int ret = npu_ioctl(c->fd, DRM_IOCTL_FLUIDNPU_YIELD, &args);
+
+	if (ret && ret != -ENOENT && !may_vanish)
+		violation("yield: %d", ret);
+}
+
+/* The samples that were handed back go on, those of one layer in one job. */
+static int client_resume(struct client *c, struct flight *f)
+{
+	unsigned int n = 0, layer = 0;
+
+	fill_job(c, f);
+	for (unsigned int i = 0; i < f->num_samples; i++) {
+		struct drm_fluidnpu_sample *sample = &f->job.samples[i];
+
+		if (!(f->yielded & 1u << i) || (n && f->layers[i] != layer))
+			continue;
+		layer = f->layers[i];
+		sample->start_layer = layer;
+		f->job.samples[n++] = *sample;
+		f->yielded &= ~(1u << i);
+		ADD(yields);
+	}
+	f->job.args.samples.count = n;
+	return send_job(c, f);
+}
+
 static bool may_fail(int error)
 {
 	return may_vanish && (error == -ENODEV || error == -EIO || error == -ECANCELED);
 }
 
-/* Both the event and, for io_uring, the command have come. */
+/* If both the event and, for io_uring, the command have come. */
 static void finish(struct client *c, struct flight *f)
 {
+	int ret;
+
 	if (!f->ended || !f->completed)
 		return;
 	if (c->uring && f->result != f->error)
@@ -212,6 +273,14 @@ static void finish(struct client *c, struct flight *f)
 			  f->result);
 	if (f->error && !may_fail(f->error))
 		violation("job %llu ended with %d", (unsigned long long)f->base, f->error);
+	if (!f->error && f->yielded) {
+		ret = client_resume(c, f);
+		if (!ret)
+			return;
+		f->error = ret;
+		if (!may_fail(ret))
+			violation("job %llu cannot go on: %d", (unsigned long long)f->base, ret);
+	}
 	if (!f->error && f->left != (1u << f->num_samples) - 1)
 		violation("job %llu: samples that left: %#x of %u", (unsigned long long)f->base,
 			  f->left, f->num_samples);
@@ -242,6 +311,12 @@ static void handle_event(struct client *c, const struct drm_fluidnpu_event *even
 		f->ended = true;
 		f->error = event->error;
 		finish(c, f);
+		return;
+	}
+	if (event->type == DRM_FLUIDNPU_EVENT_YIELD && sample < f->num_samples &&
+	    !((f->left | f->yielded) & 1u << sample)) {
+		f->yielded |= 1u << sample;
+		f->layers[sample] = event->layer;
 		return;
 	}
 	if (event->type != DRM_FLUIDNPU_EVENT_EXIT || sample >= f->num_samples ||
@@ -318,6 +393,8 @@ static void client_run(bool uring, unsigned int jobs)
 				ret = client_submit(&c);
 				jobs--;
 			}
+			if (!rnd(3))
+				client_yield(&c);
 			client_wait(&c);
 		}
 		if (ret && !may_fail(ret))
@@ -514,8 +591,8 @@ int main(int argc, char **argv)
 	if (!shared->violations)
 		works_at_the_end();
 
-	printf("storm: %s: %u jobs done, %u ended with an error, %u hangs, %u opens, %u violations%s%s\n",
-	       mode, shared->jobs, shared->errors, shared->hangs, shared->opens, shared->violations,
-	       shared->violations ? ": " : "", shared->first);
+	printf("storm: %s: %u jobs done, %u ended with an error, %u hangs, %u samples yielded, %u opens, %u violations%s%s\n",
+	       mode, shared->jobs, shared->errors, shared->hangs, shared->yields, shared->opens,
+	       shared->violations, shared->violations ? ": " : "", shared->first);
 	return shared->violations != 0;
 }
