@@ -268,6 +268,7 @@ $(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) $(cal
 
 # A fuzzer is tests/fuzz/fuzz_NAME.c and what belongs to it, fuzz_NAME_*.c.
 $(OUT)/obj/tests/fuzz/%.o: ALL_CFLAGS += -Itests/host
+$(OUT)/obj/tests/vm/fuzz/%.o $(OUT)/obj/tests/vm/fuzz_uapi.o: ALL_CFLAGS += -Itests/vm
 $(call obj,$(wildcard tests/fuzz/*.c)): | $(OUT)/gen/onnx/onnx.pb-c.h
 define fuzzer
 $(OUT)/tests/fuzz/fuzz_$(1): $$(call obj,$$(wildcard tests/fuzz/fuzz_$(1).c tests/fuzz/fuzz_$(1)_*.c)) \
@@ -295,6 +296,7 @@ $(OUT)/bin/bench-driver: $(OUT)/obj/tools/bench-driver.o $(OUT)/obj/tests/vm/npu
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ -ldrm -luring -lpthread
 
+$(OUT)/tests/vm/fuzz_uapi: $(call obj,$(wildcard tests/vm/fuzz/*.c))
 $(OUT)/tests/vm/%: $(OUT)/obj/tests/vm/%.o $(call obj,$(vm_helpers))
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
