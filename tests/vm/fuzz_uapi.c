@@ -125,12 +125,15 @@ static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void say(const char *format, ...)
 {
 	char line[256];
+	int used = snprintf(line, sizeof(line), "fuzz_uapi: ");
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
+	vsnprintf(line + used, sizeof(line) - used, format, args);
 	va_end(args);
-	dprintf(kmsg, "fuzz_uapi: %s\n", line);
+	/* not dprintf(), which wants to seek */
+	if (write(kmsg, line, strlen(line)) < 0)
+		printf("%s\n", line);
 }
 
 /* --- a worker ------------------------------------------------------------------------ */
