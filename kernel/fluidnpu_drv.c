@@ -13,6 +13,7 @@
 #include <drm/drm_ioctl.h>
 #include <drm/drm_print.h>
 
+#include "fluidnpu_compat.h"
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
 #include "fluidnpu_drv.h"
@@ -180,5 +181,4 @@ module_exit(fluidnpu_exit);
 MODULE_DESCRIPTION("FluidNPU accelerator");
 MODULE_AUTHOR("FluidNPU project");
 MODULE_LICENSE("GPL");
-/* MODULE_IMPORT_NS() wants a string since 6.13 and none before. */
-MODULE_INFO(import_ns, "DMA_BUF");
+MODULE_IMPORT_NS("DMA_BUF");

@@ -19,6 +19,7 @@
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
 
+#include "fluidnpu_compat.h"
 #include "fluidnpu_coredump.h"
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
@@ -249,26 +250,17 @@ static void fluidnpu_sched_fini(struct drm_device *drm, void *sched)
 int fluidnpu_sched_init(struct fluidnpu_queue *queue)
 {
 	struct drm_device *drm = &queue->fdev->drm;
-	const char *name = fluidnpu_sched_names[queue->index];
-	int ret;
-
-#if FLUIDNPU_HAVE_SCHED_INIT_ARGS
 	const struct drm_sched_init_args args = {
 		.ops = &fluidnpu_sched_ops,
 		.num_rqs = DRM_SCHED_PRIORITY_COUNT,
 		.credit_limit = FLUIDNPU_RING_JOBS,
 		.timeout = fluidnpu_sched_timeout(),
 		.timeout_wq = queue->fdev->tdr_wq,
-		.name = name,
+		.name = fluidnpu_sched_names[queue->index],
 		.dev = drm->dev,
 	};
+	int ret = drm_sched_init(&queue->sched, &args);
 
-	ret = drm_sched_init(&queue->sched, &args);
-#else
-	ret = drm_sched_init(&queue->sched, &fluidnpu_sched_ops, NULL, DRM_SCHED_PRIORITY_COUNT,
-			     FLUIDNPU_RING_JOBS, 0, fluidnpu_sched_timeout(), queue->fdev->tdr_wq,
-			     NULL, name, drm->dev);
-#endif
 	if (ret)
 		return ret;
 	return drmm_add_action_or_reset(drm, fluidnpu_sched_fini, &queue->sched);

@@ -24,6 +24,7 @@
 #include <drm/drm_print.h>
 #include <drm/drm_syncobj.h>
 
+#include "fluidnpu_compat.h"
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
 #include "fluidnpu_fence.h"
@@ -140,11 +141,7 @@ static int fluidnpu_lookup_bos(struct drm_file *file, struct fluidnpu_job *job,
 
 static int fluidnpu_job_init_sched(struct fluidnpu_job *job, struct drm_file *file)
 {
-#if FLUIDNPU_HAVE_SCHED_CLIENT_ID
 	return drm_sched_job_init(&job->base, &job->ctx->entity, 1, job->ctx, file->client_id);
-#else
-	return drm_sched_job_init(&job->base, &job->ctx->entity, 1, job->ctx);
-#endif
 }
 
 static int fluidnpu_submit_opcode(struct fluidnpu_submit *submit,

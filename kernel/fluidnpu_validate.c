@@ -9,6 +9,7 @@
  * Each returns 0, -EINVAL, or -E2BIG for what a later kernel might take, and names
  * the field in the debug log (drm.debug=0x2, or dynamic debug).
  */
+#include <kunit/visibility.h>
 #include <linux/align.h>
 #include <linux/log2.h>
 
@@ -52,6 +53,7 @@ int fluidnpu_check_array(struct drm_device *drm, const char *name,
 	}
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(fluidnpu_check_array);
 
 /**
  * fluidnpu_check_bo_create - check a BO_CREATE
@@ -72,6 +74,7 @@ int fluidnpu_check_bo_create(struct drm_device *drm, const struct drm_fluidnpu_b
 	}
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(fluidnpu_check_bo_create);
 
 /**
  * fluidnpu_check_ctx_create - check a CTX_CREATE
@@ -102,6 +105,7 @@ int fluidnpu_check_ctx_create(struct drm_device *drm, const struct drm_fluidnpu_
 	}
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(fluidnpu_check_ctx_create);
 
 /**
  * fluidnpu_check_events - check the arguments of EVENTS, but for what they name
@@ -118,6 +122,7 @@ int fluidnpu_check_events(struct drm_device *drm, const struct drm_fluidnpu_even
 	}
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(fluidnpu_check_events);
 
 /**
  * fluidnpu_check_submit - check a SUBMIT or INJECT, not what it points to
@@ -141,6 +146,7 @@ int fluidnpu_check_submit(struct drm_device *drm, const struct drm_fluidnpu_subm
 	return fluidnpu_check_array(drm, "submit.syncs", &args->syncs,
 				    sizeof(struct drm_fluidnpu_sync), 0, FLUIDNPU_MAX_SYNCS);
 }
+EXPORT_SYMBOL_IF_KUNIT(fluidnpu_check_submit);
 
 static int fluidnpu_check_program(struct drm_device *drm, const struct drm_fluidnpu_job *args)
 {
@@ -197,6 +203,7 @@ int fluidnpu_check_job(struct drm_device *drm, const struct drm_fluidnpu_job *ar
 	return fluidnpu_check_array(drm, "job.bos", &args->bos, sizeof(u32), 0,
 				    FLUIDNPU_MAX_JOB_BOS);
 }
+EXPORT_SYMBOL_IF_KUNIT(fluidnpu_check_job);
 
 /**
  * fluidnpu_check_sample - check a sample of a job
@@ -222,6 +229,7 @@ int fluidnpu_check_sample(struct drm_device *drm, const struct drm_fluidnpu_samp
 	}
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(fluidnpu_check_sample);
 
 /**
  * fluidnpu_check_yield - check a YIELD
@@ -238,6 +246,7 @@ int fluidnpu_check_yield(struct drm_device *drm, const struct drm_fluidnpu_yield
 	}
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(fluidnpu_check_yield);
 
 /**
  * fluidnpu_check_sync - check a syncobj reference of a submission
@@ -255,6 +264,7 @@ int fluidnpu_check_sync(struct drm_device *drm, const struct drm_fluidnpu_sync *
 	}
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(fluidnpu_check_sync);
 
 /**
  * fluidnpu_check_uring_submit - check what surrounds the job of an io_uring command
@@ -273,3 +283,4 @@ int fluidnpu_check_uring_submit(struct drm_device *drm,
 	}
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(fluidnpu_check_uring_submit);

@@ -8,7 +8,7 @@
 # Debian's linux-source-6.12 with KASAN, lockdep, kmemleak and more, see
 # tools/kernel/debug.config.  drivers/accel/fluidnpu is in its Kconfig, so that what the
 # driver selects is built, but not our sources: those are compiled against the finished
-# tree in seconds (tools/build-in-tree).  Leaves $FNPU_CACHE/debug-kernel/KEY/env and
+# tree in seconds (tools/kernel/build-in-tree).  Leaves $FNPU_CACHE/debug-kernel/KEY/env and
 # prints its name; to source, like the one of tools/fetch-kernel.sh:
 #
 #	KVER      6.12.X-fluidnpu-debug
@@ -50,7 +50,7 @@ configure() {
 	mkdir "$accel/fluidnpu"
 	cp "$KCONFIG" "$accel/fluidnpu/Kconfig"
 	echo '# The objects are built elsewhere, with M=.' >"$accel/fluidnpu/Makefile"
-	tools/kernel/hook "$tree"
+	tools/kernel/hook-accel "$tree"
 	make -C "$tree" KCONFIG_ALLCONFIG="$OPTIONS" allnoconfig
 	check_options "$tree"
 }
@@ -60,7 +60,7 @@ build() {
 
 	[[ -f $dir/configured ]] || configure "$tree"
 	touch "$dir/configured"
-	nice make -C "$tree" -j"$(nproc)" bzImage modules
+	make -C "$tree" -j"$(nproc)" bzImage modules
 	kver=$(make -s -C "$tree" kernelrelease)
 	rm -rf "${dir:?}/lib"
 	make -C "$tree" INSTALL_MOD_PATH="$dir" modules_install
@@ -89,11 +89,9 @@ forget_old() {
 cd "$FNPU_TOP"
 mkdir -p "$DEBUG_CACHE"
 lock "$DEBUG_CACHE/lock" >&2
-start_log "$FNPU_KERNEL_SERIES"
-mapfile -t sources < <(kernel_sources)
-need_linux_source "$FNPU_KERNEL_SERIES" "$FNPU_KERNEL_SERIES" "${sources[@]}" >&2
+need_linux_source "$FNPU_KERNEL_SERIES" "$FNPU_KERNEL_SERIES" kernel_sources >&2
 version=$(basename "$(readlink "$LINUX_SOURCE_CACHE/$FNPU_KERNEL_SERIES")")
-dir=$DEBUG_CACHE/$version-$(cat "$OPTIONS" "$KCONFIG" tools/kernel/hook | sha256sum | cut -c1-12)
+dir=$DEBUG_CACHE/$version-$(cat "$OPTIONS" "$KCONFIG" tools/kernel/hook-accel | sha256sum | cut -c1-12)
 if [[ ! -f $dir/env ]]; then
 	step KERNEL "building the debug kernel, once (out/log/debug-kernel.log)" >&2
 	start_log debug-kernel

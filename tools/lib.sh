@@ -23,6 +23,7 @@ FNPU_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/fluidnpu
 FNPU_LOG_DIR=$FNPU_TOP/out/log
 
 # The kernel of the guest, Debian's.
+# shellcheck disable=SC2034 # used by those who source this
 FNPU_KERNEL_SERIES=6.12
 
 FNPU_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg

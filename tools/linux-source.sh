@@ -3,7 +3,7 @@
 #
 # linux-source.sh - Debian's kernel sources, in the cache.
 #
-# Sourced after lib.sh.  need_linux_source NAME SERIES ... leaves
+# Sourced after lib.sh.  need_linux_source NAME SERIES SOURCES leaves
 #
 #	$FNPU_CACHE/linux-source/VERSION/	the source, with Debian's patches
 #	$FNPU_CACHE/linux-source/NAME		a link to it
@@ -34,12 +34,11 @@ newest_linux_source() {
 		sed -n "s/^Version: /$package /p"
 }
 
-# unpack_linux_source NAME SERIES SOURCE...: downloads from the apt sources SOURCE.
 unpack_linux_source() {
-	local name=$1 series=$2 package version tmp pattern leave_out=()
+	local name=$1 series=$2 package version tmp pattern leave_out=() sources
 
-	shift 2
-	private_apt "$name" "$@"
+	mapfile -t sources < <("$3")
+	private_apt "$name" "${sources[@]}"
 	read -r package version < <(newest_linux_source "$name" "$series")
 	[[ -n $version ]]
 	if [[ ! -d $LINUX_SOURCE_CACHE/$version ]]; then
@@ -59,13 +58,14 @@ unpack_linux_source() {
 	ln -sfn "$version" "$LINUX_SOURCE_CACHE/$name"
 }
 
-# need_linux_source NAME SERIES SOURCE...: makes $LINUX_SOURCE_CACHE/NAME be there; the
-# caller holds a lock on it.
+# need_linux_source NAME SERIES SOURCES: makes $LINUX_SOURCE_CACHE/NAME be there. SOURCES is a
+# function that prints the apt sources to search. The caller holds a lock.
 need_linux_source() {
 	[[ -e $LINUX_SOURCE_CACHE/$1/Makefile ]] && return
 	step KERNEL "downloading and unpacking Debian's linux-source${2:+-$2} (150 MB)"
 	mkdir -p "$LINUX_SOURCE_CACHE"
-	logged "$1" "Is Debian's mirror reachable ('apt-get update')?" unpack_linux_source "$@"
+	start_log "linux-source"
+	logged linux-source "Is Debian's mirror reachable ('apt-get update')?" unpack_linux_source "$@"
 }
 
 # copy_linux_source NAME DIR: hard links; no build writes through them.

@@ -28,7 +28,7 @@ umask 022
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C
 
-# For the interactive guest, which mounts the work tree.
+# For the interactive guest, which mounts the work tree. Only Debian's kernel has them.
 BASE_KMODS=(9pnet_virtio 9p)
 
 usage() {
@@ -221,7 +221,7 @@ add_modules() {
 (($# >= 1)) || usage "no output file"
 out=$1
 shift
-modules=() kmods=("${BASE_KMODS[@]}") bins=() files=() kmoddir=
+modules=() kmods=() bins=() files=() kmoddir=
 while (($#)); do
 	(($# >= 2)) || usage "$1 wants a value"
 	case $1 in
@@ -242,6 +242,7 @@ case $out in
 esac
 if [[ -z $kmoddir ]]; then
 	"$FNPU_TOP/tools/fetch-kernel.sh"
+	kmods+=("${BASE_KMODS[@]}")
 	kmoddir=$(sed -n 's/^KMODDIR=//p' "$FNPU_CACHE/kernel/current/env")
 fi
 kver=$(basename "$kmoddir")
