@@ -35,6 +35,10 @@ struct frame {
 	LONGER(struct drm_fluidnpu_sync) syncs[2];
 	LONGER(struct drm_fluidnpu_uring_submit) uring_submit;
 	struct drm_fluidnpu_uring_ptr uring_ptr;
+	struct drm_fluidnpu_yield yield;
+	struct drm_fluidnpu_events events;
+	struct drm_fluidnpu_perf perf;
+	struct drm_fluidnpu_uring_wait uring_wait;
 };
 
 enum way { WAY_IOCTL, WAY_IOCTL_AS_USER, WAY_RING, WAY_RING128 };
@@ -57,8 +61,15 @@ enum call_index {
 	SUBMIT,
 	SUBMIT_NOP, /* its first job is one */
 	INJECT,
+	YIELD,
+	EVENTS,
+	PERF,
 	URING_SUBMIT,
 	URING_SUBMIT_PTR,
+	URING_INJECT,
+	URING_INJECT_PTR,
+	URING_WAIT,
+	URING_CANCEL,
 };
 
 #define CALL(name, way, request, member)                                                           \
@@ -79,8 +90,15 @@ static const struct call calls[] = {
 	[SUBMIT] = CALL(SUBMIT, WAY_IOCTL, DRM_IOCTL_FLUIDNPU_SUBMIT, submit),
 	[SUBMIT_NOP] = CALL(SUBMIT of a NOP, WAY_IOCTL, DRM_IOCTL_FLUIDNPU_SUBMIT, submit),
 	[INJECT] = CALL(INJECT, WAY_IOCTL, DRM_IOCTL_FLUIDNPU_INJECT, submit),
+	[YIELD] = CALL(YIELD, WAY_IOCTL, DRM_IOCTL_FLUIDNPU_YIELD, yield),
+	[EVENTS] = CALL(EVENTS, WAY_IOCTL, DRM_IOCTL_FLUIDNPU_EVENTS, events),
+	[PERF] = CALL(PERF, WAY_IOCTL, DRM_IOCTL_FLUIDNPU_PERF, perf),
 	[URING_SUBMIT] = CALL(URING_SUBMIT, WAY_RING128, FLUIDNPU_URING_SUBMIT, uring_submit.known),
 	[URING_SUBMIT_PTR] = CALL(URING_SUBMIT_PTR, WAY_RING, FLUIDNPU_URING_SUBMIT_PTR, uring_ptr),
+	[URING_INJECT] = CALL(URING_INJECT, WAY_RING128, FLUIDNPU_URING_INJECT, uring_submit.known),
+	[URING_INJECT_PTR] = CALL(URING_INJECT_PTR, WAY_RING, FLUIDNPU_URING_INJECT_PTR, uring_ptr),
+	[URING_WAIT] = CALL(URING_WAIT, WAY_RING, FLUIDNPU_URING_WAIT, uring_wait),
+	[URING_CANCEL] = CALL(URING_CANCEL, WAY_RING, FLUIDNPU_URING_CANCEL, yield),
 };
 
 /* Of the ring that the frame's CTX_CREATE makes. */
@@ -95,6 +113,7 @@ enum dynamic {
 	DYN_DESTROYED_CTX,
 	DYN_DESTROYED_SYNCOBJ,
 	DYN_EMPTY_SYNCOBJ,
+	DYN_NOT_AN_EVENTFD,
 	DYN_HALF_MAPPED, /* a pointer: the first element can be read, the second cannot */
 	NUM_DYNAMIC,
 };
@@ -104,6 +123,7 @@ enum dynamic {
 #define DESTROYED_CTX (DYNAMIC + DYN_DESTROYED_CTX)
 #define DESTROYED_SYNCOBJ (DYNAMIC + DYN_DESTROYED_SYNCOBJ)
 #define EMPTY_SYNCOBJ (DYNAMIC + DYN_EMPTY_SYNCOBJ)
+#define NOT_AN_EVENTFD (DYNAMIC + DYN_NOT_AN_EVENTFD)
 #define HALF_MAPPED (DYNAMIC + DYN_HALF_MAPPED)
 
 #define UNMAPPED_POINTER 16
@@ -251,6 +271,23 @@ struct field_case {
 	FIELD(call, uring_submit, uring_submit, later, 1, E2BIG),                                  \
 	URING_CASES(call)
 
+#define CTX_ID_CASES(call, type)                                                                   \
+	FIELD(call, type, type, ctx_id, 12345, ENOENT),                                            \
+	FIELD(call, type, type, ctx_id, UINT32_MAX, ENOENT),                                       \
+	FIELD(call, type, type, ctx_id, DESTROYED_CTX, ENOENT)
+
+#define FLAGS_CASES(call, type)                                                                    \
+	FIELD(call, type, type, flags, 1, EINVAL),                                                 \
+	FIELD(call, type, type, flags, 1u << 31, EINVAL)
+
+/* YIELD, and CANCEL by ring; no job is in flight */
+#define YIELD_CASES(call)                                                                          \
+	CTX_ID_CASES(call, yield),                                                                 \
+	FIELD(call, yield, yield, ctx_id, 0, ENOENT),                                              \
+	FLAGS_CASES(call, yield),                                                                  \
+	FIELD(call, yield, yield, user_data, 12345, ENOENT),                                       \
+	FIELD(call, yield, yield, user_data, UINT64_MAX, ENOENT)
+
 #define DEV_QUERY_FIELD(member, value, error)                                                      \
 	FIELD(DEV_QUERY, dev_query, dev_query, member, value, error)
 #define BO_CREATE_FIELD(member, value, error)                                                      \
@@ -265,6 +302,7 @@ struct field_case {
 	FIELD(CTX_DESTROY, ctx_destroy, ctx_destroy, member, value, error)
 
 static const struct field_case field_cases[] = {
+	DEV_QUERY_FIELD(type, DRM_FLUIDNPU_QUERY_QUEUE_COUNTERS + 1, EINVAL),
 	DEV_QUERY_FIELD(type, 99, EINVAL),
 	DEV_QUERY_FIELD(type, UINT32_MAX, EINVAL),
 	DEV_QUERY_FIELD(size, 4097, E2BIG),
@@ -340,6 +378,32 @@ static const struct field_case field_cases[] = {
 	SUBMIT_CASES(INJECT),
 	URING_CASES(URING_SUBMIT),
 	URING_PTR_CASES(URING_SUBMIT_PTR),
+	URING_CASES(URING_INJECT),
+	URING_PTR_CASES(URING_INJECT_PTR),
+
+	YIELD_CASES(YIELD),
+	YIELD_CASES(URING_CANCEL),
+
+	CTX_ID_CASES(EVENTS, events),
+	FIELD(EVENTS, events, events, ctx_id, 0, ENOENT),
+	FLAGS_CASES(EVENTS, events),
+	FIELD(EVENTS, events, events, eventfd, -2, EBADF),
+	FIELD(EVENTS, events, events, eventfd, 9999, EBADF),
+	FIELD(EVENTS, events, events, eventfd, INT32_MAX, EBADF),
+	FIELD(EVENTS, events, events, eventfd, INT32_MIN, EBADF),
+	FIELD(EVENTS, events, events, eventfd, NOT_AN_EVENTFD, EBADF),
+	FIELD(EVENTS, events, events, pad, 1, EINVAL),
+	FIELD(EVENTS, events, events, pad, 1u << 31, EINVAL),
+
+	CTX_ID_CASES(PERF, perf),
+	FLAGS_CASES(PERF, perf),
+
+	CTX_ID_CASES(URING_WAIT, uring_wait),
+	FIELD(URING_WAIT, uring_wait, uring_wait, ctx_id, 0, ENOENT),
+	FIELD(URING_WAIT, uring_wait, uring_wait, count, 0, EINVAL),
+	FIELD(URING_WAIT, uring_wait, uring_wait, count, RING_ENTRIES + 1, EINVAL),
+	FIELD(URING_WAIT, uring_wait, uring_wait, count, 1u << 31, EINVAL),
+	FIELD(URING_WAIT, uring_wait, uring_wait, count, UINT32_MAX, EINVAL),
 };
 
 #define NUM_FIELD_CASES (sizeof(field_cases) / sizeof(field_cases[0]))

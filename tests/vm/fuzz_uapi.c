@@ -49,7 +49,7 @@
 #define RENDER_GID 105
 
 #define NUM_WORKERS 3
-#define MAX_STEPS 4000
+#define MAX_STEPS 1000
 #define LOG_STEPS 256
 #define PATIENCE_S 180		/* an emulated guest on a busy host, with KASAN */
 #define JOB_TIMEOUT_MS "300"
@@ -141,7 +141,7 @@ static void say(const char *format, ...)
 /* What a worker needs to do anything of use comes first. */
 static const char *const first_ops[] = { "client_open", "ctx_create", "ring_create" };
 
-static unsigned int choose_op(struct rng *rng, uint64_t step)
+static unsigned int choose_op(struct fuzz *f, uint64_t step)
 {
 	uint32_t total = 0, at;
 	unsigned int op = 0;
@@ -151,9 +151,11 @@ static unsigned int choose_op(struct rng *rng, uint64_t step)
 			op++;
 		return op;
 	}
+	if (world_client(f) < 0 && rng_chance(&f->rng, 50))
+		return 0; /* client_open */
 	for (unsigned int i = 0; i < fuzz_num_ops; i++)
 		total += fuzz_ops[i].weight;
-	at = rng_below(rng, total);
+	at = rng_below(&f->rng, total);
 	while (at >= fuzz_ops[op].weight)
 		at -= fuzz_ops[op++].weight;
 	return op;
@@ -164,7 +166,7 @@ static void fuzz_step(struct fuzz *f, uint64_t seed, uint64_t step)
 	unsigned int op;
 
 	f->rng.state = seed ^ (step + 1) * 0xd1342543de82ef95ull;
-	op = choose_op(&f->rng, step);
+	op = choose_op(f, step);
 	f->progress->op = op;
 	__atomic_store_n(&f->progress->step, step + 1, __ATOMIC_RELEASE);
 	if (fuzz_verbose)

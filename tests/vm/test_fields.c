@@ -46,6 +46,7 @@ static struct {
 /* What must not change. */
 struct world {
 	struct drm_fluidnpu_counters counters;
+	struct drm_fluidnpu_perf perf;
 	struct drm_fluidnpu_event_ring ring;
 	uint64_t hash;
 	char fdinfo[4096];
@@ -75,9 +76,11 @@ static bool look_at_world(struct world *world)
 	memset(world, 0, sizeof(*world));
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", rig.fd);
 	if (npu_counters(rig.fd, &world->counters) ||
+	    npu_ioctl(rig.fd, DRM_IOCTL_FLUIDNPU_PERF, &world->perf) ||
 	    read_file(path, world->fdinfo, sizeof(world->fdinfo)))
 		return false;
 	world->counters.time = 0;
+	world->perf.time = 0;
 	for (unsigned int i = 0; i < FLUIDNPU_CNT_NUM; i++) {
 		if (!counter_is_of_jobs(i))
 			world->counters.values[i] = 0;
@@ -93,6 +96,7 @@ static bool look_at_world(struct world *world)
 static void expect_same_world(const struct world *a, const struct world *b)
 {
 	EXPECT(!memcmp(&a->counters, &b->counters, sizeof(a->counters)), "the device's counters");
+	EXPECT(!memcmp(&a->perf, &b->perf, sizeof(a->perf)), "what the client has used");
 	EXPECT_EQ(b->ring.producer, a->ring.producer);
 	EXPECT_EQ(b->ring.consumer, a->ring.consumer);
 	EXPECT(a->hash == b->hash, "bytes of buffers");
@@ -151,6 +155,12 @@ static void fill_frame(struct frame *frame, enum call_index call)
 		.event_handle = rig.scratch.handle, .event_entries = RING_ENTRIES,
 	};
 	frame->ctx_destroy.ctx_id = rig.ctx.id;
+	frame->yield.ctx_id = rig.ctx.id;
+	frame->events = (struct drm_fluidnpu_events){ .ctx_id = rig.ctx.id, .eventfd = -1 };
+	frame->perf.ctx_id = rig.ctx.id;
+	frame->uring_wait = (struct drm_fluidnpu_uring_wait){
+		.ctx_id = rig.ctx.id, .count = 1, .producer = ctx_ring(&rig.ctx)->producer - 1,
+	};
 }
 
 static int run_flagged_command(struct io_uring *ring, uint32_t op, uint32_t flags,
@@ -283,7 +293,10 @@ static void a_bad_field_is_refused(void)
 	expect_usable();
 }
 
-/* The unchanged frame of each call is taken: it is the field that a case is refused for. */
+/*
+ * The unchanged frame of each call is taken: it is the field that a case is refused for. But
+ * for YIELD and CANCEL, which need a job that runs.
+ */
 static void the_unchanged_frame_is_taken(enum call_index index, unsigned int num_jobs)
 {
 	struct drm_fluidnpu_event event;
@@ -315,8 +328,13 @@ static void valid_arguments_are_taken(void)
 	the_unchanged_frame_is_taken(SUBMIT, 2);
 	the_unchanged_frame_is_taken(SUBMIT_NOP, 2);
 	the_unchanged_frame_is_taken(INJECT, 2);
+	the_unchanged_frame_is_taken(EVENTS, 0);
+	the_unchanged_frame_is_taken(PERF, 0);
 	the_unchanged_frame_is_taken(URING_SUBMIT, 1);
 	the_unchanged_frame_is_taken(URING_SUBMIT_PTR, 1);
+	the_unchanged_frame_is_taken(URING_INJECT, 1);
+	the_unchanged_frame_is_taken(URING_INJECT_PTR, 1);
+	the_unchanged_frame_is_taken(URING_WAIT, 0);
 }
 
 /* What only the device can find: the job is accepted and ends with EIO. */
@@ -498,6 +516,7 @@ static bool make_handles(void)
 	rig.values[DYN_SMALL_BO] = rig.small.handle;
 	rig.values[DYN_CLOSED_HANDLE] = bo.handle;
 	rig.values[DYN_DESTROYED_CTX] = destroyed_ctx();
+	rig.values[DYN_NOT_AN_EVENTFD] = rig.fd;
 	bo_destroy(&bo);
 	return rig.values[DYN_DESTROYED_CTX];
 }
