@@ -372,9 +372,15 @@ struct fluidnpu_queue *fluidnpu_queue_find(struct fluidnpu_device *fdev, u64 coo
  */
 void fluidnpu_queue_retire(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 {
+	struct fluidnpu_queue *other;
+
 	queue->free_slots |= BIT_ULL(job->slot);
 	queue->slots[job->slot] = NULL;
 	job->slot = FLUIDNPU_NO_SLOT;
+
+	/* Whoever waited for this job has had no chance so far: see fluidnpu_sched_judge(). */
+	for (other = queue->fdev->queues; other <= queue; other++)
+		other->watched = false;
 }
 
 /**

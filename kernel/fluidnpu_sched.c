@@ -6,12 +6,18 @@
  * Priorities are the hardware's business: a context belongs to one queue, and
  * the device serves the highest one that has work, so low ones can starve.
  *
- * A timeout is wall-clock time since a job became the oldest of its queue.
- * When it passes, the job is only at fault if the device was serving it. Then
- * its queue is stopped, which drops what the device holds of it without racing
+ * A timeout is time of the device in which a job could have been served and did not end:
+ * since it is the oldest of its queue and no job of a queue above is left. That it
+ * is the device's time keeps a busy host of an emulated device from making jobs guilty; for
+ * a device whose clock stands still there is a limit in wall-clock time, too.
+ * The core's timer only says when to look, several times per timeout.
+ *
+ * When time is up, the job's queue is stopped, which drops what the device holds of it without racing
  * with the job's completion as aborting it would, and started again with the
  * other jobs. If the queue does not stop, the whole device is reset.
  */
+#include <linux/jiffies.h>
+#include <linux/math64.h>
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
 
@@ -29,7 +35,11 @@
 static unsigned int fluidnpu_job_timeout_ms = 10000;
 module_param_named(job_timeout_ms, fluidnpu_job_timeout_ms, uint, 0644);
 MODULE_PARM_DESC(job_timeout_ms,
-		 "wall-clock time that a job may run, milliseconds; 0: forever (default 10000)");
+		 "time that the device may serve a job, milliseconds; 0: forever (default 10000)");
+
+/* Looks at the oldest job per timeout, and wall-clock time that counts as one. */
+#define FLUIDNPU_LOOKS_PER_TIMEOUT	4
+#define FLUIDNPU_WALL_CLOCK_TIMEOUTS	8
 
 static const char * const fluidnpu_sched_names[FLUIDNPU_NUM_PRIORITIES] = {
 	"fluidnpu-q0", "fluidnpu-q1", "fluidnpu-q2", "fluidnpu-q3",
@@ -44,7 +54,8 @@ static long fluidnpu_sched_timeout(void)
 {
 	unsigned int ms = READ_ONCE(fluidnpu_job_timeout_ms);
 
-	return ms ? msecs_to_jiffies(ms) : MAX_SCHEDULE_TIMEOUT;
+	return ms ? DIV_ROUND_UP(msecs_to_jiffies(ms), FLUIDNPU_LOOKS_PER_TIMEOUT) :
+		    MAX_SCHEDULE_TIMEOUT;
 }
 
 /**
@@ -101,6 +112,25 @@ enum fluidnpu_verdict {
 	FLUIDNPU_VERDICT_RESET,		/* the device does not know the queue any more */
 };
 
+/* The oldest job of @queue could have ended: has it had its time? */
+static bool fluidnpu_sched_time_is_up(struct fluidnpu_queue *queue)
+{
+	u64 now = fluidnpu_read64(queue->fdev, FLUIDNPU_REG_TIME_LO);
+	unsigned int ms = READ_ONCE(fluidnpu_job_timeout_ms);
+
+	if (!ms)
+		return false;
+	if (!queue->watched) {
+		queue->watched = true;
+		queue->watched_from = now;
+		queue->watched_from_jiffies = jiffies;
+		return false;
+	}
+	return now - queue->watched_from >= mul_u64_u32_div(ms, queue->fdev->clock_hz, 1000) ||
+	       time_after_eq(jiffies, queue->watched_from_jiffies +
+			     FLUIDNPU_WALL_CLOCK_TIMEOUTS * msecs_to_jiffies(ms));
+}
+
 /* @job is the oldest of @queue, as far as the scheduler knows. */
 static enum fluidnpu_verdict fluidnpu_sched_judge(struct fluidnpu_queue *queue,
 						  struct fluidnpu_job *job)
@@ -127,7 +157,7 @@ static enum fluidnpu_verdict fluidnpu_sched_judge(struct fluidnpu_queue *queue,
 		    fluidnpu_queue_status(&fdev->queues[i]) & FLUIDNPU_QSTATUS_RUNNING)
 			return FLUIDNPU_VERDICT_WAIT;
 	}
-	return FLUIDNPU_VERDICT_STOP;
+	return fluidnpu_sched_time_is_up(queue) ? FLUIDNPU_VERDICT_STOP : FLUIDNPU_VERDICT_WAIT;
 }
 
 static void fluidnpu_sched_recover(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
