@@ -15,6 +15,7 @@
 
 #include "fluidnpu_compat.h"
 #include "fluidnpu_ctx.h"
+#include "fluidnpu_debugfs.h"
 #include "fluidnpu_device.h"
 #include "fluidnpu_drv.h"
 #include "fluidnpu_event.h"
@@ -97,6 +98,7 @@ static int fluidnpu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *
 	/* For fluidnpu_device.users; dropped when remove() and the last user have gone. */
 	drm_dev_get(&fdev->drm);
 
+	fluidnpu_debugfs_init(fdev);
 	ret = drm_dev_register(&fdev->drm, 0);
 	if (ret)
 		goto err_put;

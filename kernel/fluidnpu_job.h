@@ -33,6 +33,7 @@ struct fluidnpu_queue;
  * @node: in fluidnpu_queue.jobs, then in a list of those whose fences are about to be signalled
  * @ctx_node: in fluidnpu_ctx.jobs
  * @slot: index into fluidnpu_queue.slots while the device has it
+ * @pushed: when it came there, jiffies
  * @cookie: tells the device's completions of this run of the job from others
  * @error: how it ended, 0 or a negative errno
  * @yield: its samples are wanted back
@@ -54,7 +55,7 @@ struct fluidnpu_queue;
  * @samples: what user space asked for
  *
  * Until the job is pushed it belongs to the submitter, then to the scheduler;
- * @node, @slot, @cookie, @error, @yield, @replays, @events_left, @left, @reported and
+ * @node, @slot, @pushed, @cookie, @error, @yield, @replays, @events_left, @left, @reported and
  * @running are protected by hw_lock from then on, and @ctx_node is always.
  */
 struct fluidnpu_job {
@@ -66,6 +67,7 @@ struct fluidnpu_job {
 	struct list_head node;
 	struct rb_node ctx_node;
 	u32 slot;
+	unsigned long pushed;
 	u64 cookie;
 	int error;
 	bool yield;

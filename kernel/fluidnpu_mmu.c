@@ -376,8 +376,38 @@ void fluidnpu_vm_unmap(struct fluidnpu_vm *vm, struct drm_mm_node *node)
 	mutex_unlock(&vm->lock);
 }
 
-/* The leaf entry of @iova as the device would find it; as for locks, see below. */
-static u64 fluidnpu_vm_entry(struct fluidnpu_vm *vm, u64 iova)
+static u32 fluidnpu_pt_count(const struct fluidnpu_pt *pt)
+{
+	u32 i, count = 1;
+
+	for (i = 0; pt->children && i < FLUIDNPU_PT_ENTRIES; i++) {
+		if (pt->children[i])
+			count += fluidnpu_pt_count(pt->children[i]);
+	}
+	return count;
+}
+
+/**
+ * fluidnpu_vm_num_tables - how many page tables are there
+ * @vm: address space, with its lock held
+ *
+ * Return: pages of tables.
+ */
+u32 fluidnpu_vm_num_tables(struct fluidnpu_vm *vm)
+{
+	lockdep_assert_held(&vm->lock);
+
+	return vm->root ? fluidnpu_pt_count(vm->root) : 0;
+}
+
+/**
+ * fluidnpu_vm_entry - what the device finds for an address
+ * @vm: address space; as for locks, see fluidnpu_vm_explain()
+ * @iova: address, below FLUIDNPU_VA_END
+ *
+ * Return: the entry of the leaf table, 0 if there is none.
+ */
+u64 fluidnpu_vm_entry(struct fluidnpu_vm *vm, u64 iova)
 {
 	struct fluidnpu_pt *pt = READ_ONCE(vm->root);
 	u32 level;

@@ -48,6 +48,8 @@ int fluidnpu_vm_map(struct fluidnpu_vm *vm, struct drm_mm_node *node,
 		    struct sg_table *sgt, u64 size, bool readonly);
 void fluidnpu_vm_unmap(struct fluidnpu_vm *vm, struct drm_mm_node *node);
 
+u64 fluidnpu_vm_entry(struct fluidnpu_vm *vm, u64 iova);
+u32 fluidnpu_vm_num_tables(struct fluidnpu_vm *vm);
 const char *fluidnpu_vm_explain(struct fluidnpu_vm *vm, u64 iova, bool write);
 
 dma_addr_t fluidnpu_vm_root(struct fluidnpu_vm *vm);

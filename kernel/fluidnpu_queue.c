@@ -270,6 +270,7 @@ static int fluidnpu_queue_run(struct fluidnpu_queue *queue, struct fluidnpu_job 
 	fluidnpu_fill_samples(&queue->tables[table], job);
 
 	job->slot = slot;
+	job->pushed = jiffies;
 	job->cookie = fluidnpu_queue_next_cookie(queue, slot);
 	queue->free_slots &= ~BIT_ULL(slot);
 	queue->slots[slot] = job;
