@@ -77,7 +77,7 @@ struct fluidnpu_file {
  * @entity: its jobs that wait for the hardware
  * @events: event ring
  * @uring_jobs: struct fluidnpu_uring of jobs that an io_uring command waits for
- * @lock: jobs enter @entity in the order of their sequence numbers
+ * @lock: jobs enter @entity in the order of their sequence numbers; one CANCEL at a time
  * @stats: what it has used
  * @jobs: that have not ended, by user_data; protected by hw_lock
  * @guilty: jobs that timed out; protected by hw_lock

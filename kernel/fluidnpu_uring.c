@@ -30,6 +30,9 @@
 /* Beyond what a uring_ptr's target can have grown to. */
 #define FLUIDNPU_MAX_URING_BYTES	1024
 
+/* Commands that CANCEL looks at with interrupts off. */
+#define FLUIDNPU_CANCEL_BATCH		64
+
 /**
  * struct fluidnpu_uring_job_pdu - state of SUBMIT and INJECT
  * @uring: of the job, as long as nobody has taken the command off its list; protected
@@ -335,21 +338,46 @@ static int fluidnpu_uring_wait(struct drm_file *file, struct io_uring_cmd *cmd,
 	return -EIOCBQUEUED;
 }
 
+static int fluidnpu_uring_yield(struct drm_file *file, struct io_uring_cmd *cmd)
+{
+	struct drm_fluidnpu_yield args;
+
+	if (drm_dev_is_unplugged(file->minor->dev))
+		return -ENODEV;
+	fluidnpu_uring_read_sqe(cmd, &args, sizeof(args));
+	return fluidnpu_yield(file, &args);
+}
+
+/*
+ * There can be tens of thousands: interrupts get a chance after each few. What has been
+ * looked at goes back to the context's list; what ends meanwhile leaves the other one.
+ */
 static u32 fluidnpu_uring_cancel_jobs(struct fluidnpu_ctx *ctx, u64 user_data)
 {
-	struct fluidnpu_file *ffile = ctx->ffile;
-	struct fluidnpu_uring *uring, *next;
-	unsigned long flags;
-	u32 count = 0;
+	spinlock_t *lock = &ctx->ffile->uring_lock;
+	u32 count = 0, looked_at = 0;
+	LIST_HEAD(rest);
 
-	spin_lock_irqsave(&ffile->uring_lock, flags);
-	list_for_each_entry_safe(uring, next, &ctx->uring_jobs, node) {
-		if (container_of(uring, struct fluidnpu_job, uring)->user_data != user_data)
-			continue;
-		fluidnpu_uring_end(fluidnpu_uring_take(uring), -ECANCELED, 0);
-		count++;
+	/* No other CANCEL shall miss what is on our list. */
+	mutex_lock(&ctx->lock);
+	spin_lock_irq(lock);
+	list_splice_init(&ctx->uring_jobs, &rest);
+	while (!list_empty(&rest)) {
+		struct fluidnpu_uring *uring = list_first_entry(&rest, struct fluidnpu_uring, node);
+
+		list_move_tail(&uring->node, &ctx->uring_jobs);
+		if (container_of(uring, struct fluidnpu_job, uring)->user_data == user_data) {
+			fluidnpu_uring_end(fluidnpu_uring_take(uring), -ECANCELED, 0);
+			count++;
+		}
+		if (!(++looked_at % FLUIDNPU_CANCEL_BATCH)) {
+			spin_unlock_irq(lock);
+			cond_resched();
+			spin_lock_irq(lock);
+		}
 	}
-	spin_unlock_irqrestore(&ffile->uring_lock, flags);
+	spin_unlock_irq(lock);
+	mutex_unlock(&ctx->lock);
 
 	return count;
 }
@@ -360,12 +388,12 @@ static int fluidnpu_uring_cancel(struct drm_file *file, struct io_uring_cmd *cmd
 	struct drm_fluidnpu_yield args;
 	struct fluidnpu_ctx *ctx;
 	u32 count;
+	int ret;
 
 	fluidnpu_uring_read_sqe(cmd, &args, sizeof(args));
-	if (args.flags) {
-		drm_dbg(drm, "uring_cancel.flags %#x is not 0\n", args.flags);
-		return -EINVAL;
-	}
+	ret = fluidnpu_check_yield(drm, &args);
+	if (ret)
+		return ret;
 	ctx = fluidnpu_ctx_lookup(file->driver_priv, args.ctx_id);
 	if (!ctx) {
 		drm_dbg(drm, "uring_cancel.ctx_id: no context %u\n", args.ctx_id);
@@ -421,6 +449,8 @@ int fluidnpu_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		return fluidnpu_uring_submit(file, cmd, issue_flags, false, true);
 	case FLUIDNPU_URING_INJECT_PTR:
 		return fluidnpu_uring_submit(file, cmd, issue_flags, true, true);
+	case FLUIDNPU_URING_YIELD:
+		return fluidnpu_uring_yield(file, cmd);
 	case FLUIDNPU_URING_WAIT:
 		return fluidnpu_uring_wait(file, cmd, issue_flags);
 	case FLUIDNPU_URING_CANCEL:
