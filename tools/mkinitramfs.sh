@@ -7,6 +7,7 @@
 #
 #   --module FILE.ko      a module of ours; vm-init loads them in this order
 #   --kmod NAME           a module of the kernel's to have (not loaded)
+#   --kmod-if-any NAME    likewise, if the kernel has it
 #   --bin SRC[:DST]       a program, with the libraries it needs (/usr/bin/)
 #   --file SRC:DST        a file or folder, anywhere; the same for ELF files
 #   --kmoddir DIR         .../lib/modules/KVER of another kernel
@@ -34,6 +35,7 @@ BASE_KMODS=(9pnet_virtio 9p)
 usage() {
 	die "$1
 usage: tools/mkinitramfs.sh OUT.cpio[.gz|.zst] [--module FILE.ko] [--kmod NAME]
+	[--kmod-if-any NAME]
 	[--bin SRC[:DST]] [--file SRC:DST] [--kmoddir DIR] ..."
 }
 
@@ -155,13 +157,13 @@ add_kmod_file() {
 	esac
 }
 
-# add_kmod NAME: an in-tree module and all it depends on, by modules.dep.
+# add_kmod NAME [OPTIONAL]: an in-tree module and all it depends on, by modules.dep.
 add_kmod() {
 	local name=${1//-/_} file dep
 
 	file=${kmod_path[$name]-}
 	if [[ -z $file ]]; then
-		[[ -v kmod_builtin[$name] ]] && return
+		[[ -v kmod_builtin[$name] || -n ${2-} ]] && return
 		die "kernel $kver has no module '$1'"
 	fi
 	add_kmod_file "$file"
@@ -199,6 +201,9 @@ add_modules() {
 	for name in "${kmods[@]}"; do
 		add_kmod "$name"
 	done
+	for name in "${optional_kmods[@]}"; do
+		add_kmod "$name" optional
+	done
 	: >"$root/etc/modules-load"
 	for file in "${modules[@]}"; do
 		[[ -f $file ]] || die "no module '$file'"
@@ -221,12 +226,13 @@ add_modules() {
 (($# >= 1)) || usage "no output file"
 out=$1
 shift
-modules=() kmods=() bins=() files=() kmoddir=
+modules=() kmods=() optional_kmods=() bins=() files=() kmoddir=
 while (($#)); do
 	(($# >= 2)) || usage "$1 wants a value"
 	case $1 in
 	--module) modules+=("$2") ;;
 	--kmod) kmods+=("$2") ;;
+	--kmod-if-any) optional_kmods+=("$2") ;;
 	--bin) bins+=("$2") ;;
 	--file) files+=("$2") ;;
 	--kmoddir) kmoddir=$2 ;;
