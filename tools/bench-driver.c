@@ -13,7 +13,7 @@
  * block device say what io_uring and a driver cost at least; they and the NPU's jobs go
  * through the same loop.
  *
- * usage: bench-driver [--only TEXT]
+ * usage: bench-driver [--only TEXT] [--operations N]
  */
 #define _GNU_SOURCE /* O_DIRECT */
 #include <fcntl.h>
@@ -32,7 +32,7 @@
 
 #include "../tests/vm/npu.h"
 
-#define OPERATIONS 4096
+#define OPERATIONS 4096 /* of each kind, unless told otherwise */
 #define WARM_UP 512
 #define MAX_DEPTH 64
 #define BLOCK_BYTES 4096
@@ -389,9 +389,8 @@ static const struct bench *find(const char *name, uint32_t depth)
 	die("no measurement '%s' at depth %u", name, depth);
 }
 
-static void measure(struct bench *bench)
+static void measure(struct bench *bench, uint32_t operations)
 {
-	const uint32_t operations = bench->run == run_sleep ? WARM_UP : OPERATIONS;
 	struct count start, count;
 	uint64_t syscalls;
 
@@ -444,13 +443,16 @@ static void set_up(void)
 
 int main(int argc, char **argv)
 {
+	uint32_t operations = OPERATIONS;
 	const char *only = NULL;
 
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--only") && i + 1 < argc)
 			only = argv[++i];
+		else if (!strcmp(argv[i], "--operations") && i + 1 < argc)
+			operations = (uint32_t)strtoul(argv[++i], NULL, 0);
 		else
-			die("usage: bench-driver [--only TEXT]");
+			die("usage: bench-driver [--only TEXT] [--operations N]");
 	}
 	set_up();
 	for (size_t i = 0; i < NUM_BENCHES; i++) {
@@ -458,7 +460,7 @@ int main(int argc, char **argv)
 
 		snprintf(name, sizeof(name), "%s, depth %u", benches[i].name, benches[i].depth);
 		if (!only || strstr(name, only))
-			measure(&benches[i]);
+			measure(&benches[i], operations);
 	}
 	print_table();
 	return 0;
