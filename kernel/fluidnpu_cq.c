@@ -23,6 +23,14 @@
 
 #define FLUIDNPU_CQ_POLL_MS	100
 
+/*
+ * With so many jobs under way completions share an interrupt, up to so many of them. It
+ * ends when there are a quarter as many, so a client that waits for each job has no delay.
+ * A count that is not above the load: clients that keep it up never wait for the timer.
+ */
+#define FLUIDNPU_COALESCE_LOAD	32
+#define FLUIDNPU_COALESCE_COUNT	32
+
 /**
  * fluidnpu_cq_init - allocate the completion ring
  * @fdev: the device
@@ -49,6 +57,7 @@ void fluidnpu_cq_start(struct fluidnpu_device *fdev)
 	memset(cq->ring, 0, FLUIDNPU_CQ_ENTRIES * sizeof(*cq->ring));
 	cq->head = 0;
 	cq->acked = 0;
+	cq->coalescing = false;
 
 	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_BASE_LO, lower_32_bits(cq->dma));
 	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_BASE_HI, upper_32_bits(cq->dma));
@@ -166,14 +175,34 @@ void fluidnpu_cq_ack(struct fluidnpu_device *fdev, u32 halted)
 	}
 }
 
+/* One interrupt for several completions, or one for each. */
+static void fluidnpu_cq_coalesce(struct fluidnpu_device *fdev)
+{
+	struct fluidnpu_cq *cq = &fdev->cq;
+	u32 load = atomic_read(&cq->load);
+	u32 cycles = 0;
+
+	if (cq->coalescing ? load > FLUIDNPU_COALESCE_LOAD / 4 : load < FLUIDNPU_COALESCE_LOAD)
+		return;
+
+	cq->coalescing = !cq->coalescing;
+	if (cq->coalescing)
+		cycles = mul_u64_u32_div(FLUIDNPU_COALESCE_NS, fdev->clock_hz, NSEC_PER_SEC);
+	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_COALESCE_COUNT, FLUIDNPU_COALESCE_COUNT);
+	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_COALESCE_CYCLES, cycles);
+}
+
 /**
- * fluidnpu_cq_expect - completions will come: poll for them, too
+ * fluidnpu_cq_expect - a job is about to enter a ring
  * @fdev: the device, between drm_dev_enter() and drm_dev_exit()
+ *
+ * Its completions are polled for, too, and may share an interrupt with others.
  */
 void fluidnpu_cq_expect(struct fluidnpu_device *fdev)
 {
 	lockdep_assert_held(&fdev->hw_lock);
 
+	fluidnpu_cq_coalesce(fdev);
 	if (fdev->cq.polled)
 		return;
 	fdev->cq.polled = true;

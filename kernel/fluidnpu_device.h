@@ -32,6 +32,9 @@
 
 #define FLUIDNPU_CQ_ENTRIES		1024
 
+/* How much later than its cause an interrupt comes at most, while there are many jobs. */
+#define FLUIDNPU_COALESCE_NS		100000
+
 /* Why the registers of a device must be left alone. */
 #define FLUIDNPU_OFF_ASLEEP		BIT(0)	/* suspended, on its own or with the system */
 #define FLUIDNPU_OFF_RESET		BIT(1)	/* somebody else is resetting it */
@@ -100,6 +103,8 @@ struct fluidnpu_queue {
  * @head: next entry to read, counts on without wrapping
  * @acked: what the device knows of @head
  * @polled: fluidnpu_device.poll_work is on its way
+ * @coalescing: completions share interrupts
+ * @load: jobs that the scheduler has got and not yet freed; needs no lock
  *
  * Protected by fluidnpu_device.hw_lock.
  */
@@ -109,6 +114,8 @@ struct fluidnpu_cq {
 	u32 head;
 	u32 acked;
 	bool polled;
+	bool coalescing;
+	atomic_t load;
 };
 
 /**

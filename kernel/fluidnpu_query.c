@@ -35,6 +35,7 @@ static int fluidnpu_query_info(struct fluidnpu_device *fdev, void *reply)
 		.max_job_bos = FLUIDNPU_MAX_JOB_BOS,
 		.max_syncs = FLUIDNPU_MAX_SYNCS,
 		.max_contexts = FLUIDNPU_MAX_CONTEXTS,
+		.coalesce_ns = FLUIDNPU_COALESCE_NS,
 		.memory_bytes = fluidnpu_limit_client(),
 	};
 	return 0;

@@ -276,6 +276,7 @@ static int fluidnpu_queue_run(struct fluidnpu_queue *queue, struct fluidnpu_job 
 	queue->slots[slot] = job;
 	trace_fluidnpu_job_run(job);
 
+	fluidnpu_cq_expect(queue->fdev);
 	fluidnpu_queue_write(queue, &(struct fluidnpu_hw_sqe) {
 		.opcode = job->opcode,
 		.flags = job->flags & DRM_FLUIDNPU_JOB_NO_EXIT ? FLUIDNPU_SQE_NO_EXIT : 0,
@@ -287,7 +288,6 @@ static int fluidnpu_queue_run(struct fluidnpu_queue *queue, struct fluidnpu_job 
 		.samples_addr = job->num_running ?
 			queue->tables_dma + table * sizeof(*queue->tables) : 0,
 	});
-	fluidnpu_cq_expect(queue->fdev);
 	return 0;
 }
 

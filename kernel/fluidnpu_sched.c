@@ -239,6 +239,7 @@ static void fluidnpu_sched_free_job(struct drm_sched_job *sched_job)
 		fluidnpu_fence_pin_finished(job->fence, job->ctx->queue, sched_job->s_fence);
 	fluidnpu_uring_forget_job(job);
 	drm_sched_job_cleanup(sched_job);
+	atomic_dec(&fdev->cq.load);
 	if (llist_add(&job->free_node, &fdev->free_jobs))
 		queue_work(fluidnpu_wq, &fdev->free_work);
 }

@@ -543,6 +543,7 @@ void fluidnpu_submit_commit(struct fluidnpu_submit *submit, struct dma_fence_cb 
 			fluidnpu_submit_signal(submit, last);
 		}
 
+		atomic_inc(&ctx->queue->fdev->cq.load);
 		/* The job may be freed at any time after this. */
 		drm_sched_entity_push_job(&job->base);
 	}
