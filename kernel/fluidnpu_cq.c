@@ -182,6 +182,8 @@ static void fluidnpu_cq_coalesce(struct fluidnpu_device *fdev)
 	u32 load = atomic_read(&cq->load);
 	u32 cycles = 0;
 
+	if (fdev->off)
+		return;
 	if (cq->coalescing ? load > FLUIDNPU_COALESCE_LOAD / 4 : load < FLUIDNPU_COALESCE_LOAD)
 		return;
 

@@ -13,7 +13,10 @@
  * block device say what io_uring and a driver cost at least; they and the NPU's jobs go
  * through the same loop.
  *
- * usage: bench-driver [--only TEXT] [--operations N]
+ * Then the delay of completions: how much later than the device's time of a job's end a client
+ * sees it, alone and when many jobs are under way, whose interrupts are coalesced.
+ *
+ * usage: bench-driver [--only TEXT] [--operations N] [--json FILE]
  */
 #define _GNU_SOURCE /* O_DIRECT */
 #include <fcntl.h>
@@ -423,6 +426,165 @@ static void print_table(void)
 	}
 }
 
+/* --- latency ------------------------------------------------------------------------- */
+
+#define SLOW_JOBS 40 /* at once, of about 5 ms each: many, but their ends are far apart */
+
+/* From a job's end, by the device's clock, to when a client that waits for it sees it. */
+struct delay {
+	double mean_ns;
+	double max_ns;
+};
+
+static struct {
+	bool measured;
+	uint32_t interval_ns;
+	struct delay alone;	/* one job at a time */
+	struct delay among;	/* SLOW_JOBS */
+} latency;
+
+/* CLOCK_MONOTONIC less the device's clock, to within the half of a query, in ns. */
+static int64_t clock_offset(double cycle_ns)
+{
+	struct drm_fluidnpu_counters counters;
+	int64_t before = npu_now_ns();
+
+	must(npu_counters(world.npu, &counters), "DEV_QUERY");
+	return (before + npu_now_ns()) / 2 - (int64_t)((double)counters.time * cycle_ns);
+}
+
+static struct delay measure_delay(const struct job *job, uint32_t rounds, uint32_t jobs,
+				  double cycle_ns)
+{
+	struct drm_fluidnpu_job all[SLOW_JOBS];
+	struct delay delay = { 0 };
+
+	for (uint32_t i = 0; i < jobs; i++)
+		all[i] = job->args;
+	drop_events();
+	for (uint32_t round = 0; round < rounds; round++) {
+		int64_t offset = clock_offset(cycle_ns);
+
+		must(submit(&world.ctx, all, jobs, NULL, 0), "SUBMIT");
+		for (uint32_t i = 0; i < jobs; i++) {
+			struct drm_fluidnpu_event event;
+			double ns;
+
+			if (!ctx_job_event(&world.ctx, &event) || event.error)
+				die("a job failed");
+			ns = (double)(npu_now_ns() - offset) - (double)event.time * cycle_ns;
+			delay.mean_ns += ns / rounds / jobs;
+			if (ns > delay.max_ns)
+				delay.max_ns = ns;
+		}
+		settle();
+	}
+	return delay;
+}
+
+static void measure_latency(void)
+{
+	struct drm_fluidnpu_info info;
+	struct net slow;
+	struct job job;
+
+	must(npu_info(world.npu, &info), "DEV_QUERY");
+	must(net_create(world.npu, 1, &slow), "the slow network");
+	job_init(&job, &slow, 1, 1);
+	latency.interval_ns = info.coalesce_ns;
+	latency.alone = measure_delay(&job, 8, 1, 1e9 / info.clock_hz);
+	latency.among = measure_delay(&job, 1, SLOW_JOBS, 1e9 / info.clock_hz);
+	latency.measured = true;
+	net_destroy(&slow);
+}
+
+static void print_latency(void)
+{
+	printf("\n%-36s %10s %10s\n", "end of a job to when it is seen, us", "mean", "longest");
+	printf("%-36s %10.1f %10.1f\n", "one job at a time", latency.alone.mean_ns / 1e3,
+	       latency.alone.max_ns / 1e3);
+	printf("%-36s %10.1f %10.1f  (coalescing interval %.0f us)\n", "many jobs at a time",
+	       latency.among.mean_ns / 1e3, latency.among.max_ns / 1e3,
+	       latency.interval_ns / 1e3);
+}
+
+/* --- targets --------------------------------------------------------------------------- */
+
+struct target {
+	const char *text;
+	double limit;
+	double value;
+};
+
+static struct target targets[] = {
+	{ .text = "null jobs, depth 64: system calls per job", .limit = 0.1 },
+	{ .text = "null jobs, depth 64: instructions over null_blk's", .limit = 2.0 },
+	{ .text = "null jobs, depth 64: interrupts per job", .limit = 0.1 },
+	{ .text = "one-layer jobs, depth 64: system calls per job", .limit = 0.1 },
+	{ .text = "one-layer jobs, depth 64: instructions over null_blk's", .limit = 2.0 },
+	{ .text = "one-layer jobs, depth 64: interrupts per job", .limit = 0.1 },
+	{ .text = "delay by coalescing, in intervals, longest", .limit = 1.0 },
+	{ .text = "one job at a time: delay until it is seen, in intervals", .limit = 0.5 },
+};
+
+#define NUM_TARGETS (sizeof(targets) / sizeof(targets[0]))
+
+static void judge(void)
+{
+	const struct bench *disk = find(NAME_NULL_BLK, 64);
+	static const char *const names[] = { NAME_NULL_JOB, NAME_LAYER_JOB };
+
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct bench *job = find(names[i], 64);
+
+		targets[3 * i].value = job->syscalls;
+		targets[3 * i + 1].value = job->instructions / disk->instructions;
+		targets[3 * i + 2].value = job->interrupts;
+	}
+	targets[6].value = (latency.among.max_ns - latency.alone.max_ns) / latency.interval_ns;
+	targets[7].value = latency.alone.max_ns / latency.interval_ns;
+
+	printf("\n%-58s %7s %7s\n", "target", "limit", "seen");
+	for (size_t i = 0; i < NUM_TARGETS; i++)
+		printf("%-58s %7.2f %7.3f  %s\n", targets[i].text, targets[i].limit,
+		       targets[i].value, targets[i].value <= targets[i].limit ? "met" : "MISSED");
+}
+
+static void write_json(const char *path)
+{
+	const char *comma = "";
+	FILE *f = fopen(path, "w");
+
+	if (!f)
+		die("cannot write %s", path);
+	fprintf(f, "{ \"operations\": [");
+	for (size_t i = 0; i < NUM_BENCHES; i++) {
+		const struct bench *bench = &benches[i];
+
+		if (!bench->measured)
+			continue;
+		fprintf(f, "%s\n\t{ \"name\": \"%s\", \"depth\": %u, \"instructions\": %.1f, "
+			"\"syscalls\": %.4f, \"interrupts\": %.4f }", comma, bench->name,
+			bench->depth, bench->instructions, bench->syscalls, bench->interrupts);
+		comma = ",";
+	}
+	fprintf(f, "\n]");
+	if (latency.measured) {
+		fprintf(f, ",\n\"coalescing_ns\": %u, \"delay_ns\": { \"alone\": %.0f, "
+			"\"alone_longest\": %.0f, \"among_many\": %.0f, "
+			"\"among_many_longest\": %.0f },\n\"targets\": [", latency.interval_ns,
+			latency.alone.mean_ns, latency.alone.max_ns, latency.among.mean_ns,
+			latency.among.max_ns);
+		for (size_t i = 0; i < NUM_TARGETS; i++)
+			fprintf(f, "%s\n\t{ \"text\": \"%s\", \"limit\": %.2f, \"value\": %.4f }",
+				i ? "," : "", targets[i].text, targets[i].limit, targets[i].value);
+		fprintf(f, "\n]");
+	}
+	fprintf(f, " }\n");
+	if (fclose(f))
+		die("cannot write %s", path);
+}
+
 static void set_up(void)
 {
 	world.npu = npu_open();
@@ -441,20 +603,8 @@ static void set_up(void)
 		die("out of memory");
 }
 
-int main(int argc, char **argv)
+static void measure_all(const char *only, uint32_t operations)
 {
-	uint32_t operations = OPERATIONS;
-	const char *only = NULL;
-
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--only") && i + 1 < argc)
-			only = argv[++i];
-		else if (!strcmp(argv[i], "--operations") && i + 1 < argc)
-			operations = (uint32_t)strtoul(argv[++i], NULL, 0);
-		else
-			die("usage: bench-driver [--only TEXT] [--operations N]");
-	}
-	set_up();
 	for (size_t i = 0; i < NUM_BENCHES; i++) {
 		char name[128];
 
@@ -463,5 +613,33 @@ int main(int argc, char **argv)
 			measure(&benches[i], operations);
 	}
 	print_table();
+	if (only)
+		return;
+	measure_latency();
+	print_latency();
+	judge();
+}
+
+int main(int argc, char **argv)
+{
+	uint32_t operations = OPERATIONS;
+	const char *only = NULL, *json = NULL;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--only") && i + 1 < argc)
+			only = argv[++i];
+		else if (!strcmp(argv[i], "--operations") && i + 1 < argc)
+			operations = (uint32_t)strtoul(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "--json") && i + 1 < argc)
+			json = argv[++i];
+		else
+			die("usage: bench-driver [--only TEXT] [--operations N] [--json FILE]");
+	}
+	if (!operations)
+		die("--operations wants a number");
+	set_up();
+	measure_all(only, operations);
+	if (json)
+		write_json(json);
 	return 0;
 }
