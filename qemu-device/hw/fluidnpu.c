@@ -17,7 +17,7 @@
  * What does wait, under the BQL, so that the whole VM does:
  *
  *  until the worker looks at the group's cancel flag    QCTRL's ABORT and DISABLE,
- *      CTRL.RESET, FLR and bus reset, surprise removal
+ *      CTRL.RESET, FLR and bus reset, D3hot, surprise removal
  *  until the group is computed                          AS_CMD, a change of the
  *      memory map, stop, snapshot, reading and setting a fault
  *
@@ -370,14 +370,57 @@ static uint32_t fluidnpu_read_config(PCIDevice *pdev, uint32_t addr, int len)
     return pci_default_read_config(pdev, addr, len);
 }
 
+static bool fluidnpu_has_power(PCIDevice *pdev)
+{
+    return !(pci_get_word(pdev->config + pdev->pm_cap + PCI_PM_CTRL) &
+             PCI_PM_CTRL_STATE_MASK);
+}
+
+/*
+ * In D3hot the device does nothing, and cannot be reached to be told to. It comes back
+ * as after a reset (No_Soft_Reset is clear), so it forgets what it did when it goes.
+ */
+static void fluidnpu_follow_power(PCIDevice *pdev, bool had_power)
+{
+    FluidNPUState *s = FLUIDNPU(pdev);
+    bool has_power = fluidnpu_has_power(pdev);
+
+    if (had_power == has_power) {
+        return;
+    }
+    trace_fluidnpu_power(has_power);
+    if (has_power) {
+        pci_device_reset(pdev);
+    } else {
+        fnpu_dev_reset(s->dev);
+        fluidnpu_rearm(s);
+    }
+}
+
 static void fluidnpu_write_config(PCIDevice *pdev, uint32_t addr, uint32_t val,
                                   int len)
 {
+    bool had_power = fluidnpu_has_power(pdev);
+
     if (FLUIDNPU(pdev)->removed) {
         return;
     }
     pci_default_write_config(pdev, addr, val, len);
     pcie_cap_flr_write_config(pdev, addr, val, len);
+    fluidnpu_follow_power(pdev, had_power);
+}
+
+/* D0 and D3hot; nothing wakes the device but its driver. */
+static bool fluidnpu_init_power(PCIDevice *pdev, Error **errp)
+{
+    int pos = pci_pm_init(pdev, 0, errp);
+
+    if (pos < 0) {
+        return false;
+    }
+    pci_set_word(pdev->config + pos + PCI_PM_PMC, PCI_PM_CAP_VER_1_2);
+    pci_set_word(pdev->wmask + pos + PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK);
+    return true;
 }
 
 /* Lays a region that answers as an empty slot does over @bar, disabled for now. */
@@ -446,6 +489,11 @@ static void fluidnpu_realize(PCIDevice *pdev, Error **errp)
         return;
     }
     pcie_cap_flr_init(pdev);
+    if (!fluidnpu_init_power(pdev, errp)) {
+        pcie_cap_exit(pdev);
+        msix_uninit_exclusive_bar(pdev);
+        return;
+    }
 
     fluidnpu_init_gone(s, &s->gone[0], &s->regs);
     fluidnpu_init_gone(s, &s->gone[1], &pdev->msix_exclusive_bar);
