@@ -64,6 +64,7 @@ const struct drm_driver fluidnpu_drm_driver = {
 	.postclose = fluidnpu_file_postclose,
 	.show_fdinfo = fluidnpu_file_show_fdinfo,
 	.gem_create_object = fluidnpu_gem_create_object,
+	.gem_prime_import = fluidnpu_gem_import,
 	.gem_prime_import_sg_table = drm_gem_shmem_prime_import_sg_table,
 	.ioctls = fluidnpu_ioctls,
 	.num_ioctls = ARRAY_SIZE(fluidnpu_ioctls),

@@ -82,6 +82,15 @@ static bool fluidnpu_bo_is_lent_readonly(struct drm_gem_object *obj, struct flui
 	       !(dma_buf->file->f_mode & FMODE_WRITE);
 }
 
+/* From here until it is freed fluidnpu_gem_unplug() finds it. */
+static void fluidnpu_bo_remember(struct fluidnpu_device *fdev, struct fluidnpu_bo *bo)
+{
+	mutex_lock(&fdev->bo_lock);
+	if (list_empty(&bo->node))
+		list_add(&bo->node, &fdev->bos);
+	mutex_unlock(&fdev->bo_lock);
+}
+
 static struct fluidnpu_mapping *fluidnpu_mapping_create(struct fluidnpu_bo *bo,
 							struct fluidnpu_vm *vm)
 {
@@ -115,10 +124,7 @@ static struct fluidnpu_mapping *fluidnpu_mapping_create(struct fluidnpu_bo *bo,
 		goto err_dev_exit;
 	}
 
-	mutex_lock(&fdev->bo_lock);
-	if (list_empty(&bo->node))
-		list_add(&bo->node, &fdev->bos);
-	mutex_unlock(&fdev->bo_lock);
+	fluidnpu_bo_remember(fdev, bo);
 
 	ret = fluidnpu_vm_map(vm, &mapping->node, sgt, bo->base.base.size,
 			      mapping->readonly);
@@ -227,6 +233,7 @@ static void fluidnpu_gem_free(struct drm_gem_object *obj)
 	struct fluidnpu_device *fdev = to_fluidnpu_device(obj->dev);
 	struct fluidnpu_bo *bo = to_fluidnpu_bo(obj);
 	struct fluidnpu_file *owner = bo->owner;
+	struct dma_buf *dma_buf = NULL;
 	u64 size = obj->size;
 
 	mutex_lock(&fdev->bo_lock);
@@ -238,7 +245,15 @@ static void fluidnpu_gem_free(struct drm_gem_object *obj)
 
 	drm_WARN_ON(obj->dev, !list_empty(&bo->mappings));
 	mutex_destroy(&bo->lock);
+	if (bo->detached) {
+		/* Nothing is left for the core to detach; the reservation lock is still used. */
+		dma_buf = bo->detached->dmabuf;
+		obj->import_attach = NULL;
+		kfree(bo->detached);
+	}
 	drm_gem_shmem_free(&bo->base);
+	if (dma_buf)
+		dma_buf_put(dma_buf);
 
 	if (owner) {
 		atomic64_sub(size, &owner->memory_bytes);
@@ -311,6 +326,28 @@ struct drm_gem_object *fluidnpu_gem_create_object(struct drm_device *drm, size_t
 	return &bo->base.base;
 }
 
+/**
+ * fluidnpu_gem_import - &drm_driver.gem_prime_import
+ * @drm: device
+ * @dma_buf: of another driver or of this one
+ *
+ * Return: its buffer object or an ERR_PTR.
+ */
+struct drm_gem_object *fluidnpu_gem_import(struct drm_device *drm, struct dma_buf *dma_buf)
+{
+	struct drm_gem_object *obj;
+	int idx;
+
+	/* The exporter maps it for the device. */
+	if (!drm_dev_enter(drm, &idx))
+		return ERR_PTR(-ENODEV);
+	obj = drm_gem_prime_import(drm, dma_buf);
+	if (!IS_ERR(obj) && obj->import_attach)
+		fluidnpu_bo_remember(to_fluidnpu_device(drm), to_fluidnpu_bo(obj));
+	drm_dev_exit(idx);
+	return obj;
+}
+
 /* Takes a buffer off the list; the lock is not held while reservations are. */
 static struct fluidnpu_bo *fluidnpu_gem_take_one(struct fluidnpu_device *fdev)
 {
@@ -331,6 +368,34 @@ static struct fluidnpu_bo *fluidnpu_gem_take_one(struct fluidnpu_device *fdev)
 	return found;
 }
 
+/*
+ * Unmap an import, and detach it from an exporter that would keep the mapping until then
+ * (udmabuf does). The core takes attachments for something that lasts as long as the object
+ * and looks through them for the dma-buf: it finds another one there, without a mapping.
+ */
+static void fluidnpu_bo_detach(struct fluidnpu_bo *bo)
+{
+	struct drm_gem_object *obj = &bo->base.base;
+	struct dma_buf_attachment *attach = obj->import_attach;
+	struct dma_buf_attachment *detached;
+
+	dma_buf_unmap_attachment_unlocked(attach, bo->base.sgt, DMA_BIDIRECTIONAL);
+	bo->base.sgt = NULL;
+
+	detached = kzalloc(sizeof(*detached), GFP_KERNEL);
+	if (!detached)
+		return;
+	detached->dmabuf = attach->dmabuf;
+	detached->dev = attach->dev;
+
+	/* The lock of those who look. */
+	mutex_lock(&obj->dev->object_name_lock);
+	obj->import_attach = detached;
+	mutex_unlock(&obj->dev->object_name_lock);
+	bo->detached = detached;
+	dma_buf_detach(attach->dmabuf, attach);
+}
+
 /**
  * fluidnpu_gem_unplug - unmap all pages while the DMA API still works
  * @fdev: is unplugged and stopped
@@ -344,21 +409,16 @@ void fluidnpu_gem_unplug(struct fluidnpu_device *fdev)
 	while ((bo = fluidnpu_gem_take_one(fdev))) {
 		struct drm_gem_shmem_object *shmem = &bo->base;
 
-		dma_resv_lock(shmem->base.resv, NULL);
 		if (shmem->base.import_attach) {
-			/*
-			 * An exporter that caches mappings (udmabuf does) keeps this one
-			 * until the buffer is freed and detached: the core's import has
-			 * no way to detach earlier.
-			 */
-			dma_buf_unmap_attachment(shmem->base.import_attach, shmem->sgt,
-						 DMA_BIDIRECTIONAL);
-			shmem->sgt = NULL;
-		} else if (shmem->sgt) {
-			fluidnpu_bo_unmap_dma(bo);
-			drm_gem_shmem_put_pages(shmem);
+			fluidnpu_bo_detach(bo);
+		} else {
+			dma_resv_lock(shmem->base.resv, NULL);
+			if (shmem->sgt) {
+				fluidnpu_bo_unmap_dma(bo);
+				drm_gem_shmem_put_pages(shmem);
+			}
+			dma_resv_unlock(shmem->base.resv);
 		}
-		dma_resv_unlock(shmem->base.resv);
 		drm_gem_object_put(&shmem->base);
 	}
 }

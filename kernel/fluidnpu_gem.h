@@ -12,6 +12,8 @@
 #include <drm/drm_mm.h>
 
 struct fluidnpu_device;
+struct dma_buf;
+struct dma_buf_attachment;
 struct fluidnpu_file;
 struct fluidnpu_vm;
 
@@ -23,6 +25,7 @@ struct fluidnpu_vm;
  * @base: pages and everything else
  * @owner: who created it and is charged for it; NULL if imported
  * @readonly: the device may not write to it, whoever maps it
+ * @detached: of an import, after unplug: in place of the attachment, which is gone
  * @node: in fluidnpu_device.bos
  * @lock: protects @mappings
  * @mappings: one per address space that it is mapped in
@@ -31,6 +34,7 @@ struct fluidnpu_bo {
 	struct drm_gem_shmem_object base;
 	struct fluidnpu_file *owner;
 	bool readonly;
+	struct dma_buf_attachment *detached;
 	struct list_head node;
 	struct mutex lock; /* see above */
 	struct list_head mappings;
@@ -60,6 +64,7 @@ static inline struct fluidnpu_bo *to_fluidnpu_bo(struct drm_gem_object *obj)
 }
 
 struct drm_gem_object *fluidnpu_gem_create_object(struct drm_device *drm, size_t size);
+struct drm_gem_object *fluidnpu_gem_import(struct drm_device *drm, struct dma_buf *dma_buf);
 void fluidnpu_gem_unplug(struct fluidnpu_device *fdev);
 
 struct fluidnpu_mapping *fluidnpu_mapping_lookup(struct drm_file *file, u32 handle);
