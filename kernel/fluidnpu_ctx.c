@@ -377,10 +377,11 @@ void fluidnpu_file_postclose(struct drm_device *drm, struct drm_file *file)
 void fluidnpu_file_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
 	struct fluidnpu_file *ffile = file->driver_priv;
-	u64 cycles = atomic64_read(&ffile->stats.busy_cycles);
+	u64 cycles = atomic64_read(&ffile->npu_cycles);
 	u32 hz = ffile->fdev->clock_hz;
 
 	drm_printf(p, "drm-engine-npu:\t%llu ns\n", mul_u64_u32_div(cycles, NSEC_PER_SEC, hz));
+	drm_puts(p, "drm-engine-capacity-npu:\t1\n");
 	drm_printf(p, "drm-cycles-npu:\t%llu\n", cycles);
 	drm_printf(p, "drm-maxfreq-npu:\t%u Hz\n", hz);
 	drm_show_memory_stats(p, file);

@@ -45,6 +45,7 @@ struct poll_table_struct;
  * @memory_bytes: of the buffers that it created and that are not freed
  * @charged_bytes: of its limit, see fluidnpu_limit.c
  * @stats: what the client has used
+ * @npu_cycles: what it has had of the NPU, see struct fluidnpu_busy
  * @guilty: contexts that were banned; protected by hw_lock
  * @banned: these were too many: no further ones; written once
  * @pid: of the process that opened the file, for messages
@@ -61,6 +62,7 @@ struct fluidnpu_file {
 	atomic64_t memory_bytes;
 	u64 charged_bytes;
 	struct fluidnpu_stats stats;
+	atomic64_t npu_cycles;
 	u32 guilty;
 	bool banned;
 	pid_t pid;

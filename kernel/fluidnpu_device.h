@@ -68,6 +68,7 @@ struct fluidnpu_vm;
  * @slots: the jobs that the device has, NULL where free
  * @jobs: these and those that have ended before an older one, whose fences wait
  *	for that one; in the order of the ring
+ * @busy: what its jobs have had of the NPU
  * @watched: the oldest job has been seen with nothing that keeps it from ending, and no
  *	job of this queue or one above has ended since
  * @watched_from: device time when that was
@@ -91,6 +92,7 @@ struct fluidnpu_queue {
 	u64 free_slots;
 	struct fluidnpu_job *slots[FLUIDNPU_RING_JOBS];
 	struct list_head jobs;
+	struct fluidnpu_busy busy;
 	bool watched;
 	u64 watched_from;
 	unsigned long watched_from_jiffies;

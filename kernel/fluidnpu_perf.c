@@ -187,6 +187,48 @@ void fluidnpu_perf_sample(struct fluidnpu_job *job, const struct fluidnpu_hw_cqe
 		FLUIDNPU_STATS_ADD(job->ctx, exits[cqe->exit_index], 1);
 }
 
+/* What the jobs of a queue have had since @time. */
+static u64 fluidnpu_busy_since(const struct fluidnpu_busy *busy, u64 time)
+{
+	u32 i, entry = 0;
+
+	for (i = 1; i <= FLUIDNPU_BUSY_PAST; i++) {
+		entry = (busy->next - i) % FLUIDNPU_BUSY_PAST;
+		if (busy->past[entry].time <= time)
+			break;
+	}
+	return busy->total - busy->past[entry].total;
+}
+
+/* The NPU cycles that a job adds to those of its queue, and of its client. */
+static u64 fluidnpu_busy_account(struct fluidnpu_queue *queue, const struct fluidnpu_hw_cqe *cqe)
+{
+	struct fluidnpu_busy *busy = &queue->busy;
+	struct fluidnpu_device *fdev = queue->fdev;
+	u64 cycles, added;
+	u32 i;
+
+	if (cqe->started >= busy->end) {
+		busy->start = cqe->started;
+		busy->end = cqe->time;
+		busy->cycles = 0;
+	}
+	busy->start = min(busy->start, cqe->started);
+	busy->end = max(busy->end, cqe->time);
+
+	cycles = busy->end - busy->start;
+	for (i = queue->index + 1; i < fdev->num_queues; i++)
+		cycles -= min(cycles, fluidnpu_busy_since(&fdev->queues[i].busy, busy->start));
+	added = cycles > busy->cycles ? cycles - busy->cycles : 0;
+
+	busy->cycles += added;
+	busy->total += added;
+	i = busy->next++ % FLUIDNPU_BUSY_PAST;
+	busy->past[i].time = cqe->time;
+	busy->past[i].total = busy->total;
+	return added;
+}
+
 /**
  * fluidnpu_perf_job_end - a job has ended
  * @job: job
@@ -201,8 +243,11 @@ void fluidnpu_perf_job_end(struct fluidnpu_job *job, int error, const struct flu
 	/* All zero if the driver made the completion up. */
 	if (!cqe || !cqe->started)
 		return;
-	if (cqe->time > cqe->started)
+	if (cqe->time > cqe->started) {
 		FLUIDNPU_STATS_ADD(job->ctx, busy_cycles, cqe->time - cqe->started);
+		atomic64_add(fluidnpu_busy_account(job->ctx->queue, cqe),
+			     &job->ctx->ffile->npu_cycles);
+	}
 	if (cqe->started > cqe->queued)
 		FLUIDNPU_STATS_ADD(job->ctx, wait_cycles, cqe->started - cqe->queued);
 }

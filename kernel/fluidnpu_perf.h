@@ -59,6 +59,37 @@ struct fluidnpu_stats {
 	atomic64_t exits[FLUIDNPU_MAX_EXITS];
 };
 
+/* Preemptions of a job that are told apart, see struct fluidnpu_busy. */
+#define FLUIDNPU_BUSY_PAST	32
+
+/**
+ * struct fluidnpu_busy - what the jobs of a queue have had of the NPU
+ * @start: of the first of the last jobs that overlap in time
+ * @end: of the last of them
+ * @cycles: what they have had together
+ * @total: what all jobs have had
+ * @past: what @total was at which device time, a ring
+ * @next: entry of @past to write, counts on without wrapping
+ *
+ * Jobs overlap if they have shared a batch, and only then: their common time counts
+ * once. While a queue above is busy they stand still. What a preempted job is told of
+ * is only its start and its end, so that is taken from what the queues above had in
+ * between; if there was too much of it for @past, a job seems busier than it was.
+ *
+ * Protected by fluidnpu_device.hw_lock.
+ */
+struct fluidnpu_busy {
+	u64 start;
+	u64 end;
+	u64 cycles;
+	u64 total;
+	struct {
+		u64 time;
+		u64 total;
+	} past[FLUIDNPU_BUSY_PAST];
+	u32 next;
+};
+
 void fluidnpu_perf_init(struct fluidnpu_device *fdev);
 void fluidnpu_perf_save(struct fluidnpu_device *fdev);
 void fluidnpu_perf_start(struct fluidnpu_device *fdev);
