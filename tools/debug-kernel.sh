@@ -26,40 +26,17 @@ set -euo pipefail
 
 DEBUG_CACHE=$FNPU_CACHE/debug-kernel
 OPTIONS=$FNPU_TOP/tools/kernel/debug.config
-KCONFIG=$FNPU_TOP/kernel/Kconfig
 HINT="See the log.  To start over, remove $DEBUG_CACHE and run this again."
-
-# Every option asked for must be there in the end: Kconfig drops silently what misses a
-# dependency.
-check_options() {
-	local line bad=0
-
-	while read -r line; do
-		case $line in
-		CONFIG_*=n) ! grep -q "^${line%=n}=" "$1/.config" || { echo "not off: $line"; bad=1; } ;;
-		CONFIG_*) grep -qxF "$line" "$1/.config" || { echo "not taken: $line"; bad=1; } ;;
-		esac
-	done <"$OPTIONS"
-	return $bad
-}
-
-configure() {
-	local tree=$1 accel=$1/drivers/accel
-
-	copy_linux_source "$FNPU_KERNEL_SERIES" "$tree"
-	mkdir "$accel/fluidnpu"
-	cp "$KCONFIG" "$accel/fluidnpu/Kconfig"
-	echo '# The objects are built elsewhere, with M=.' >"$accel/fluidnpu/Makefile"
-	tools/kernel/hook-accel "$tree"
-	make -C "$tree" KCONFIG_ALLCONFIG="$OPTIONS" allnoconfig
-	check_options "$tree"
-}
 
 build() {
 	local dir=$1 tree=$1/linux kver
 
-	[[ -f $dir/configured ]] || configure "$tree"
-	touch "$dir/configured"
+	if [[ ! -f $dir/configured ]]; then
+		copy_linux_source "$FNPU_KERNEL_SERIES" "$tree"
+		hook_driver "$tree"
+		configure_kernel "$tree" "$OPTIONS"
+		touch "$dir/configured"
+	fi
 	make -C "$tree" -j"$(nproc)" bzImage modules
 	kver=$(make -s -C "$tree" kernelrelease)
 	rm -rf "${dir:?}/lib"
@@ -91,7 +68,7 @@ mkdir -p "$DEBUG_CACHE"
 lock "$DEBUG_CACHE/lock" >&2
 need_linux_source "$FNPU_KERNEL_SERIES" "$FNPU_KERNEL_SERIES" kernel_sources >&2
 version=$(basename "$(readlink "$LINUX_SOURCE_CACHE/$FNPU_KERNEL_SERIES")")
-dir=$DEBUG_CACHE/$version-$(cat "$OPTIONS" "$KCONFIG" tools/kernel/hook-accel | sha256sum | cut -c1-12)
+dir=$DEBUG_CACHE/$version-$(driver_kernel_key "$OPTIONS")
 if [[ ! -f $dir/env ]]; then
 	step KERNEL "building the debug kernel, once (out/log/debug-kernel.log)" >&2
 	start_log debug-kernel

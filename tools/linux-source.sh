@@ -73,3 +73,35 @@ copy_linux_source() {
 	rm -rf "$2"
 	cp -al "$(readlink -f "$LINUX_SOURCE_CACHE/$1")" "$2"
 }
+
+# hook_driver TREE: an empty drivers/accel/fluidnpu with our Kconfig.
+hook_driver() {
+	mkdir "$1/drivers/accel/fluidnpu"
+	cp "$FNPU_TOP/kernel/Kconfig" "$1/drivers/accel/fluidnpu/Kconfig"
+	echo '# The objects are built elsewhere, with M=.' >"$1/drivers/accel/fluidnpu/Makefile"
+	"$FNPU_TOP/tools/kernel/hook-accel" "$1"
+}
+
+# configure_kernel TREE OPTIONS: nothing but OPTIONS, and all of them: Kconfig drops without a
+# word what misses a dependency.
+configure_kernel() {
+	local line bad=0
+
+	make -C "$1" KCONFIG_ALLCONFIG="$2" allnoconfig
+	while read -r line; do
+		case $line in
+		CONFIG_*=n) grep -q "^${line%n}" "$1/.config" || continue ;;
+		CONFIG_*) ! grep -qxF "$line" "$1/.config" || continue ;;
+		*) continue ;;
+		esac
+		echo "not taken: $line"
+		bad=1
+	done <"$2"
+	return $bad
+}
+
+# driver_kernel_key OPTIONS: names a tree with hook_driver and OPTIONS.
+driver_kernel_key() {
+	cat "$1" "$FNPU_TOP/kernel/Kconfig" "$FNPU_TOP/tools/kernel/hook-accel" | sha256sum |
+		cut -c1-12
+}
