@@ -20,6 +20,7 @@
 #include <drm/drm_gem.h>
 #include <drm/drm_print.h>
 
+#include "fluidnpu_compat.h"
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_event.h"
 #include "fluidnpu_uring.h"
@@ -40,7 +41,7 @@ int fluidnpu_event_ring_init(struct fluidnpu_event_ring *ring, struct drm_gem_ob
 	struct iosys_map map;
 	int ret;
 
-	ret = drm_gem_vmap_unlocked(obj, &map);
+	ret = drm_gem_vmap(obj, &map);
 	if (ret)
 		return ret;
 
@@ -66,7 +67,7 @@ void fluidnpu_event_ring_fini(struct fluidnpu_event_ring *ring)
 {
 	struct iosys_map map = IOSYS_MAP_INIT_VADDR(ring->shared);
 
-	drm_gem_vunmap_unlocked(ring->obj, &map);
+	drm_gem_vunmap(ring->obj, &map);
 	drm_gem_object_put(ring->obj);
 }
 

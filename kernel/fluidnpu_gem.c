@@ -22,6 +22,7 @@
 #include <drm/drm_print.h>
 #include <drm/drm_utils.h>
 
+#include "fluidnpu_compat.h"
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
 #include "fluidnpu_gem.h"
@@ -415,7 +416,7 @@ void fluidnpu_gem_unplug(struct fluidnpu_device *fdev)
 			dma_resv_lock(shmem->base.resv, NULL);
 			if (shmem->sgt) {
 				fluidnpu_bo_unmap_dma(bo);
-				drm_gem_shmem_put_pages(shmem);
+				drm_gem_shmem_put_pages_locked(shmem);
 			}
 			dma_resv_unlock(shmem->base.resv);
 		}

@@ -210,7 +210,7 @@ static enum drm_gpu_sched_stat fluidnpu_sched_timedout_job(struct drm_sched_job 
 	int idx;
 
 	if (drm_dev_enter(&queue->fdev->drm, &idx)) {
-		stat = DRM_GPU_SCHED_STAT_NOMINAL;
+		stat = DRM_GPU_SCHED_STAT_RESET;
 		fluidnpu_sched_recover(queue, job);
 		drm_dev_exit(idx);
 	}

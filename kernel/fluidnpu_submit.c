@@ -268,7 +268,7 @@ static struct dma_fence *fluidnpu_submit_hide(struct dma_fence *fence)
 	if (!fences)
 		return NULL;
 	fences[0] = fence;
-	array = dma_fence_array_create(1, fences, dma_fence_context_alloc(1), 1, false);
+	array = dma_fence_array_create(1, fences, dma_fence_context_alloc(1), 1);
 	if (array)
 		return &array->base;
 	kfree(fences);

@@ -20,6 +20,7 @@
 #include <drm/drm_file.h>
 #include <drm/drm_print.h>
 
+#include "fluidnpu_compat.h"
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_event.h"
 #include "fluidnpu_fence.h"
@@ -116,11 +117,12 @@ static struct io_uring_cmd *fluidnpu_uring_detach(struct fluidnpu_job *job)
 	return cmd;
 }
 
-static void fluidnpu_uring_job_work(struct io_uring_cmd *cmd, unsigned int issue_flags)
+static void fluidnpu_uring_job_work(struct io_tw_req tw_req, io_tw_token_t tw)
 {
+	struct io_uring_cmd *cmd = io_uring_cmd_from_tw(tw_req);
 	struct fluidnpu_uring_job_pdu *pdu = fluidnpu_job_pdu(cmd);
 
-	io_uring_cmd_done(cmd, pdu->result, pdu->end_time, issue_flags);
+	io_uring_cmd_done32(cmd, pdu->result, pdu->end_time, IO_URING_CMD_TASK_WORK_ISSUE_FLAGS);
 }
 
 /*
@@ -159,13 +161,18 @@ void fluidnpu_uring_forget_job(struct fluidnpu_job *job)
 		dma_fence_remove_callback(&job->base.s_fence->finished, &job->uring.cb);
 }
 
-static void fluidnpu_uring_wait_work(struct io_uring_cmd *cmd, unsigned int issue_flags)
+static void fluidnpu_uring_wait_end(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct fluidnpu_uring_wait_pdu *pdu = fluidnpu_wait_pdu(cmd);
 	struct fluidnpu_ctx *ctx = pdu->ctx;
 
-	io_uring_cmd_done(cmd, pdu->wait.result, pdu->wait.producer, issue_flags);
+	io_uring_cmd_done32(cmd, pdu->wait.result, pdu->wait.producer, issue_flags);
 	fluidnpu_ctx_put(ctx);
+}
+
+static void fluidnpu_uring_wait_work(struct io_tw_req tw_req, io_tw_token_t tw)
+{
+	fluidnpu_uring_wait_end(io_uring_cmd_from_tw(tw_req), IO_URING_CMD_TASK_WORK_ISSUE_FLAGS);
 }
 
 /**
@@ -192,7 +199,7 @@ static void fluidnpu_uring_cancel_wait(struct io_uring_cmd *cmd, unsigned int is
 	struct fluidnpu_uring_wait_pdu *pdu = fluidnpu_wait_pdu(cmd);
 
 	if (fluidnpu_event_wait_remove(&pdu->ctx->events, &pdu->wait, -ECANCELED))
-		fluidnpu_uring_wait_work(cmd, issue_flags);
+		fluidnpu_uring_wait_end(cmd, issue_flags);
 }
 
 static void fluidnpu_uring_cancel_job(struct io_uring_cmd *cmd, unsigned int issue_flags)
@@ -208,13 +215,13 @@ static void fluidnpu_uring_cancel_job(struct io_uring_cmd *cmd, unsigned int iss
 	spin_unlock_irqrestore(&ffile->uring_lock, flags);
 
 	if (uring)
-		io_uring_cmd_done(cmd, -ECANCELED, 0, issue_flags);
+		io_uring_cmd_done(cmd, -ECANCELED, issue_flags);
 }
 
 /* The command area is the user's memory: each word is read exactly once. */
 static void fluidnpu_uring_read_sqe(struct io_uring_cmd *cmd, void *dst, size_t size)
 {
-	const u64 *from = io_uring_sqe_cmd(cmd->sqe);
+	const u64 *from = (const u64 *)cmd->sqe->cmd;
 	u64 *to = dst;
 	size_t i;
 
@@ -302,7 +309,7 @@ static int fluidnpu_uring_submit(struct drm_file *file, struct io_uring_cmd *cmd
 	/* Finishing can take the ring's lock, too: it has to come after the unlocking. */
 	fluidnpu_submit_free(submit);
 	if (ret)
-		io_uring_cmd_done(cmd, ret, 0, issue_flags);
+		io_uring_cmd_done(cmd, ret, issue_flags);
 
 	return -EIOCBQUEUED;
 }
@@ -333,7 +340,7 @@ static int fluidnpu_uring_wait(struct drm_file *file, struct io_uring_cmd *cmd,
 	fluidnpu_event_wait_init(&pdu->wait, args.producer + args.count, args.user_data_lo);
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
 	if (!fluidnpu_event_wait_add(&ctx->events, &pdu->wait, args.count))
-		fluidnpu_uring_wait_work(cmd, issue_flags);
+		fluidnpu_uring_wait_end(cmd, issue_flags);
 
 	return -EIOCBQUEUED;
 }
