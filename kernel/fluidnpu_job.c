@@ -108,7 +108,7 @@ void fluidnpu_job_hand_back(struct fluidnpu_job *job, const struct fluidnpu_hw_c
 
 /**
  * fluidnpu_job_end - note how a job ended and tell user space
- * @job: in no slot any more, or never been in one
+ * @job: in no slot any more, or never been in one; its fence is initialised
  * @error: 0 or a negative errno
  * @cqe: the device's completion or NULL
  *
@@ -138,7 +138,7 @@ void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu
 		event.layer = cqe->layer;
 		job->fence->end_time = cqe->time;
 	}
-	if (error && job->fence->base.ops)
+	if (error)
 		dma_fence_set_error(&job->fence->base, error);
 
 	/* The last reservation goes with the event, whose waiters look at both. */

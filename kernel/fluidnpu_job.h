@@ -143,6 +143,8 @@ bool fluidnpu_queue_can_restart(struct fluidnpu_queue *queue);
 const struct fluidnpu_hw_sqe *fluidnpu_queue_entry(const struct fluidnpu_queue *queue,
 						   const struct fluidnpu_job *job);
 int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
+void fluidnpu_queue_pass(struct fluidnpu_queue *queue, struct fluidnpu_job *job, int error,
+			 struct list_head *done);
 void fluidnpu_queue_push_yield(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
 struct fluidnpu_queue *fluidnpu_queue_find(struct fluidnpu_device *fdev, u64 cookie,
 					   struct fluidnpu_job **job);

@@ -313,6 +313,26 @@ int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 }
 
 /**
+ * fluidnpu_queue_pass - end a job that the device does not get to see
+ * @queue: queue
+ * @job: new; its fence is initialised here
+ * @error: 0 or a negative errno
+ * @done: it is added if no older job is in flight
+ *
+ * The fence waits for those of older jobs like any other.
+ */
+void fluidnpu_queue_pass(struct fluidnpu_queue *queue, struct fluidnpu_job *job, int error,
+			 struct list_head *done)
+{
+	lockdep_assert_held(&queue->fdev->hw_lock);
+
+	fluidnpu_fence_init(job->fence, queue);
+	list_add_tail(&job->node, &queue->jobs);
+	fluidnpu_job_end(job, error, NULL);
+	fluidnpu_queue_collect(queue, done);
+}
+
+/**
  * fluidnpu_queue_push_yield - ask the device for the samples of a job
  * @queue: where it is
  * @job: in a slot; once at most

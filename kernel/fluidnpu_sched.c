@@ -67,29 +67,16 @@ void fluidnpu_sched_update_timeout(struct drm_gpu_scheduler *sched)
 	WRITE_ONCE(sched->timeout, fluidnpu_sched_timeout());
 }
 
-/* With hw_lock. NULL, or an error, if the device does not get to see the job. */
-static struct dma_fence *fluidnpu_sched_start(struct fluidnpu_job *job, int error)
-{
-	static const struct fluidnpu_hw_cqe never = { 0 };
-
-	if (!error && job->yield)
-		fluidnpu_job_hand_back(job, &never);
-	else if (!error && !fluidnpu_queue_push(job->ctx->queue, job))
-		return dma_fence_get(&job->fence->base);
-	else
-		error = error ?: -EIO;
-
-	fluidnpu_job_end(job, error, NULL);
-	return error ? ERR_PTR(error) : NULL;
-}
-
 static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 {
+	static const struct fluidnpu_hw_cqe never = { 0 };
 	struct fluidnpu_job *job = to_fluidnpu_job(sched_job);
-	struct fluidnpu_device *fdev = job->ctx->queue->fdev;
+	struct fluidnpu_queue *queue = job->ctx->queue;
+	struct fluidnpu_device *fdev = queue->fdev;
 	struct dma_fence *fence;
-	unsigned long flags;
 	int idx, error = -ENODEV;
+	unsigned long flags;
+	LIST_HEAD(done);
 	bool here;
 
 	here = drm_dev_enter(&fdev->drm, &idx);
@@ -98,10 +85,22 @@ static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 		error = fluidnpu_device_error(fdev);
 	if (!error && READ_ONCE(job->ctx->banned))
 		error = -EIO;
-	fence = fluidnpu_sched_start(job, error);
+
+	if (!error && job->yield) {
+		fluidnpu_job_hand_back(job, &never);
+		fluidnpu_queue_pass(queue, job, 0, &done);
+	} else {
+		if (!error)
+			error = fluidnpu_queue_push(queue, job);
+		if (error)
+			fluidnpu_queue_pass(queue, job, error, &done);
+	}
+	fence = dma_fence_get(&job->fence->base);
+
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
 	if (here)
 		drm_dev_exit(idx);
+	fluidnpu_signal_done(&done);
 	return fence;
 }
 
