@@ -29,8 +29,8 @@
  * ENOSPC no iova or context id left; ENOBUFS no room in the event ring; ENOMEM, also for
  * a client or all of them that reach the limit of BO memory; EBADF not an eventfd;
  * EINTR a signal came, call again; ETIMEDOUT BO_WAIT's time has passed; EIO the
- * context is banned, as it is after its third job that timed out, or the device
- * is dead; ENODEV device gone.
+ * context is banned, as it is after its third job that timed out, the file gets no further
+ * context after its third that was banned, or the device is dead; ENODEV device gone.
  *
  * Errors of jobs, in events, fences and CQEs: EIO the job failed (an access to an
  * address that is not mapped, a program that is not valid), its context was banned
@@ -366,7 +366,9 @@ struct drm_fluidnpu_sync {
  * A job of INJECT joins the batch that the context's queue runs, at the next layer
  * boundary, if that is of the same program and file and has reached the
  * job's start_layer (see FLUIDNPU_OP_INJECT); otherwise it waits for its turn
- * and runs like one of SUBMIT. It does not overtake jobs that were submitted before it.
+ * and runs like one of SUBMIT. It does not overtake jobs that were submitted before it, but it
+ * can end before them. Events tell of that at once; fences and the CQEs of SUBMIT and INJECT come
+ * in the order of the context's jobs.
  *
  * @ctx_id: context
  * @flags: 0

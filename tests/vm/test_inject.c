@@ -294,6 +294,7 @@ static void yield_takes_the_oldest_job(void)
 {
 	static const uint64_t user_data[] = { 300, 100, 200, 100, 99 };
 	struct drm_fluidnpu_sync sync = { .flags = DRM_FLUIDNPU_SYNC_SIGNAL };
+	unsigned int yields = 0, exits = 0;
 	struct drm_fluidnpu_event event;
 	struct ctx high;
 	struct rig rig;
@@ -307,15 +308,24 @@ static void yield_takes_the_oldest_job(void)
 	sync.flags = DRM_FLUIDNPU_SYNC_WAIT;
 	for (unsigned int i = 0; i < 5; i++) {
 		job_over(&job, &rig.net, 1, 1, user_data[i]);
+		job.samples[0].user_data = i;
 		job.samples[0].start_layer = LAYERS;
 		EXPECT_OK(submit(&high, &job.args, 1, &sync, !i));
 	}
 	EXPECT_OK(yield(&high, 100));
-	for (unsigned int i = 0; i < 5; i++) {
-		REQUIRE(next_is(&high, &event, i == 1 ? DRM_FLUIDNPU_EVENT_YIELD :
-				DRM_FLUIDNPU_EVENT_EXIT, user_data[i] + 1), "job %u", i);
-		REQUIRE(next_is(&high, &event, DRM_FLUIDNPU_EVENT_JOB, user_data[i]), "job %u", i);
+	for (unsigned int jobs = 0; jobs < 5;) {
+		REQUIRE(ctx_event(&high, &event), "no event");
+		EXPECT_EQ(event.error, 0);
+		jobs += event.type == DRM_FLUIDNPU_EVENT_JOB;
+		if (event.type == DRM_FLUIDNPU_EVENT_YIELD) {
+			EXPECT_EQ(event.user_data, 1);
+			yields++;
+		}
+		if (event.type == DRM_FLUIDNPU_EVENT_EXIT)
+			exits |= 1u << event.user_data;
 	}
+	EXPECT_EQ(yields, 1);
+	EXPECT_EQ(exits, 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4);
 	syncobj_destroy(rig.fd, sync.handle);
 	ctx_destroy(&high);
 	rig_down(&rig);
@@ -399,7 +409,7 @@ static void a_reset_hands_back_what_was_to_yield(void)
 	struct rig rig;
 
 	REQUIRE(rig_up(&rig, 10 * LAYERS), "");
-	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "200"), "cannot set the timeout");
+	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "1000"), "cannot set the timeout");
 	job_over(&first, &rig.net, 0, 1, 100);
 	job_over(&second, &rig.net, 1, 1, 200);
 	second.samples[0].start_layer = 7;
@@ -417,7 +427,7 @@ static void a_reset_hands_back_what_was_to_yield(void)
 		}
 		EXPECT_EQ(event.error, 0);
 		if (event.type == DRM_FLUIDNPU_EVENT_YIELD)
-			EXPECT_EQ(event.layer, 7);
+			EXPECT(event.layer >= 7, "layer %u", event.layer);
 		yields += event.type == DRM_FLUIDNPU_EVENT_YIELD;
 	}
 	EXPECT_EQ(yields, 1);

@@ -561,6 +561,37 @@ static void a_context_is_banned_after_three_timeouts(void)
 	rig_down(&rig);
 }
 
+static void a_file_gets_no_context_after_three_bans(void)
+{
+	struct drm_fluidnpu_yield yield = { .user_data = 1 };
+	struct drm_fluidnpu_event event;
+	struct ctx banned[3], more;
+	struct rig rig;
+	struct job job;
+
+	REQUIRE(rig_up(&rig, 400), "");
+	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "50"), "cannot set the timeout");
+	job_init(&job, &rig.net, 1, 1);
+	for (unsigned int i = 0; i < 3; i++) {
+		REQUIRE(!ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &banned[i]), "%u", i);
+		for (unsigned int k = 0; k < 3; k++) {
+			EXPECT_OK(submit_one(&banned[i], &job));
+			REQUIRE(ctx_job_event(&banned[i], &event), "no event");
+			EXPECT_EQ(event.error, -ETIME);
+		}
+		yield.ctx_id = banned[i].id;
+		EXPECT_ERRNO(npu_ioctl(rig.fd, DRM_IOCTL_FLUIDNPU_YIELD, &yield), EIO);
+	}
+	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "10000"));
+	EXPECT_ERRNO(ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &more), EIO);
+	/* What it has stays. */
+	job.samples[0].start_layer = 400;
+	EXPECT_OK(rig_run(&rig, &job));
+	for (unsigned int i = 0; i < 3; i++)
+		ctx_destroy(&banned[i]);
+	rig_down(&rig);
+}
+
 static void an_innocent_job_outlives_those_before_it(void)
 {
 	struct drm_fluidnpu_event event;
@@ -691,6 +722,7 @@ static const struct tap_test tests[] = {
 	{ "a job that takes too long ends with ETIME", a_job_that_takes_too_long_times_out },
 	{ "a preempted job does not time out", a_preempted_job_does_not_time_out },
 	{ "a context is banned after three timeouts", a_context_is_banned_after_three_timeouts },
+	{ "a file gets no context after three were banned", a_file_gets_no_context_after_three_bans },
 	{ "an innocent job outlives those that time out before it", an_innocent_job_outlives_those_before_it },
 	{ "an imported buffer can be the input", an_imported_buffer_can_be_the_input },
 	{ "a buffer of another driver can be the input",
