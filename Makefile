@@ -77,6 +77,12 @@ check: ## run all tests, on the host and in the VM
 	@$(MAKE) --no-print-directory -j$(JOBS) build host-tests vm-tests networks
 	@tests/run
 
+.PHONY: check-debug
+check-debug: ## the driver's tests under a kernel that looks for bugs (10 minutes more the first time)
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -j$(JOBS) build vm-tests
+	@SUITE_DEADLINE=7200 tests/run tests/check-debug
+
 vm: ## an interactive shell in the VM, with the device, the tools and the work tree
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -j$(JOBS) build
@@ -133,7 +139,12 @@ format: ## format the C lines that you have changed since the last commit (clang
 	git clang-format --force --extensions c,h HEAD -- \
 		kernel uapi userspace qemu-device/core tests tools
 
-lint: ## static checks: shellcheck, clang, cppcheck, sparse, W=1, licences
+.PHONY: upstream-tree
+upstream-tree: ## the driver as a tree of the newest kernel gets it, in out/upstream
+	@tools/deps.sh build
+	@tools/kernel/upstream-tree "$$(tools/newest-kernel.sh)" out/upstream
+
+lint: ## static checks: shellcheck, clang, cppcheck, sparse, W=1, checkpatch, the newest kernel
 	@tools/deps.sh build lint
 	@tools/lint
 

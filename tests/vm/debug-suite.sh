@@ -1,0 +1,109 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# debug-suite.sh - everything that the debug kernel shall look at, in the guest: the programs of
+# tests/vm, the KUnit tests, a minute of the fuzzer, then that nothing is left. Prints TAP.
+#
+# usage: debug-suite.sh [TEST...]        (default: all /tests/test_*)
+
+FUZZ_SECONDS=60
+FUZZ_SEED=1
+# What the kernel keeps of a busy half hour whoever was busy: lockdep's and KASAN's stack
+# depot, freed slabs that stay on lists of a CPU. A BO that leaks for each job is far more.
+TOLERANCE_KB=8192
+
+count=0 failed=0
+result() {
+	count=$((count + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $count - $2"
+	else
+		echo "not ok $count - $2"
+		failed=1
+	fi
+}
+
+# Memory that is not free and not a cache, in KiB
+used_kb() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	awk '/^(MemTotal|MemAvailable):/ { v[$1] = $2 } END { print v["MemTotal:"] - v["MemAvailable:"] }' \
+		/proc/meminfo
+}
+
+# Objects of an address that nobody holds; twice, since a first scan sees what is just moving.
+leaks() {
+	echo scan >/sys/kernel/debug/kmemleak
+	echo scan >/sys/kernel/debug/kmemleak
+	cat /sys/kernel/debug/kmemleak
+}
+
+load() {
+	modprobe fluidnpu && udevadm settle
+}
+
+# Once for what is allocated the first time only.
+rmmod fluidnpu && load && rmmod fluidnpu
+leaks >/tmp/leaks
+result "$([ ! -s /tmp/leaks ]; echo $?)" "nothing leaks before the driver is used"
+sed 's/^/# /' /tmp/leaks
+echo clear >/sys/kernel/debug/kmemleak
+before=$(used_kb)
+
+load
+result $? "the driver loads"
+
+modprobe kunit enable=1
+modprobe fluidnpu_validate_test
+results=/sys/kernel/debug/kunit/fluidnpu_validate/results
+sed -n 's/^ *\(\(not \)\{0,1\}ok [0-9]* fluidnpu_validate\)$/# KUnit: \1/p; s/^\( *\)not ok/# \1not ok/p; s/^# fluidnpu_validate: /&/p' $results
+grep -q '^ok [0-9]* fluidnpu_validate$' $results
+result $? "KUnit: $(grep -c '^ *ok [0-9]* [^f]' $results) cases of the validators"
+rmmod fluidnpu_validate_test
+
+[ $# -gt 0 ] || set -- /tests/test_*
+for test in "$@"; do
+	echo "# $test"
+	# Its TAP, with the numbers of one plan
+	"$test" >/tmp/tap 2>&1
+	status=$?
+	planned=$(sed -n 's/^1\.\.\([0-9]*\).*/\1/p' /tmp/tap | head -n 1)
+	ran=$(grep -cE '^(not )?ok [0-9]+' /tmp/tap)
+	while IFS= read -r line; do
+		case $line in
+		'ok '[0-9]* | 'not ok '[0-9]*)
+			count=$((count + 1))
+			case $line in not*) failed=1; echo "not ok $count - ${line#*- }" ;;
+			*) echo "ok $count - ${line#*- }" ;;
+			esac
+			;;
+		1..*) ;;
+		*) echo "# ${line#\# }" ;;
+		esac
+	done </tmp/tap
+	result "$([ "$status" = 0 ] && [ "$ran" = "${planned:-none}" ]; echo $?)" \
+		"$test ended well: status $status, $ran of ${planned:-no} tests"
+done
+
+if [ -x /tests/fuzz_uapi ]; then
+	/tests/fuzz_uapi --seconds $FUZZ_SECONDS --seed $FUZZ_SEED >/tmp/fuzz 2>&1
+	status=$?
+	tail -n 20 /tmp/fuzz | sed 's/^/# /'
+	result $status "fuzz_uapi --seconds $FUZZ_SECONDS --seed $FUZZ_SEED"
+fi
+
+leaks >/tmp/leaks
+result "$([ ! -s /tmp/leaks ]; echo $?)" "kmemleak finds nothing with the driver loaded"
+head -n 60 /tmp/leaks | sed 's/^/# /'
+
+rmmod fluidnpu
+result $? "the driver unloads"
+leaks >/tmp/leaks
+result "$([ ! -s /tmp/leaks ]; echo $?)" "kmemleak finds nothing after it has gone"
+head -n 60 /tmp/leaks | sed 's/^/# /'
+after=$(used_kb)
+echo "# memory in use: $before KiB before, $after KiB after, tolerance $TOLERANCE_KB KiB"
+result "$([ $((after - before)) -lt $TOLERANCE_KB ]; echo $?)" "memory is back to where it was"
+
+echo "1..$count"
+exit $failed
