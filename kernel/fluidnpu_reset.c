@@ -151,7 +151,7 @@ static void fluidnpu_device_restart(struct fluidnpu_device *fdev, struct fluidnp
 
 static void fluidnpu_device_uevent(struct fluidnpu_device *fdev, char *wedged)
 {
-	char *envp[] = { wedged, NULL };
+	char *envp[2] = { wedged };
 
 	kobject_uevent_env(&fdev->drm.accel->kdev->kobj, KOBJ_CHANGE, envp);
 }

@@ -12,9 +12,9 @@
  * a device whose clock stands still there is a limit in wall-clock time, too.
  * The core's timer only says when to look, several times per timeout.
  *
- * When time is up, the job's queue is stopped, which drops what the device holds of it without racing
- * with the job's completion as aborting it would, and started again with the
- * other jobs. If the queue does not stop, the whole device is reset.
+ * When time is up, the job's queue is stopped, which drops what the device holds of it
+ * without racing with the job's completion as aborting it would, and started again with
+ * the other jobs. If the queue does not stop, the whole device is reset.
  */
 #include <linux/jiffies.h>
 #include <linux/math64.h>

@@ -3,8 +3,9 @@
  * FluidNPU accel driver: tracepoints, events/fluidnpu in tracefs.
  *
  * The way of a job: fluidnpu_job_submit (accepted), fluidnpu_job_run (in the device's ring),
- * fluidnpu_job_sample (one per completion of a sample), fluidnpu_job_end. A client's job is known by pid, ctx and
- * user_data, the device's run of it by its cookie. Times are device cycles.
+ * fluidnpu_job_sample (one per completion of a sample), fluidnpu_job_end. A client's job is
+ * known by pid, ctx and user_data, the device's run of it by its cookie. Times are device
+ * cycles.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM fluidnpu

@@ -3,7 +3,7 @@
 #
 # debug-kernel.sh - builds a kernel that finds the driver's bugs.
 #
-# usage: tools/debug-kernel.sh
+# usage: tools/debug-kernel.sh [--source]      only fetch the source and print where it is
 #
 # Debian's linux-source-6.12 with KASAN, lockdep, kmemleak and more, see
 # tools/kernel/debug.config.  drivers/accel/fluidnpu is in its Kconfig, so that what the
@@ -62,11 +62,15 @@ forget_old() {
 		done
 }
 
-[[ $# == 0 ]] || die "usage: tools/debug-kernel.sh"
+[[ $# == 0 || $* == --source ]] || die "usage: tools/debug-kernel.sh [--source]"
 cd "$FNPU_TOP"
 mkdir -p "$DEBUG_CACHE"
 lock "$DEBUG_CACHE/lock" >&2
 need_linux_source "$FNPU_KERNEL_SERIES" "$FNPU_KERNEL_SERIES" kernel_sources >&2
+if [[ ${1-} == --source ]]; then
+	echo "$LINUX_SOURCE_CACHE/$FNPU_KERNEL_SERIES"
+	exit 0
+fi
 version=$(basename "$(readlink "$LINUX_SOURCE_CACHE/$FNPU_KERNEL_SERIES")")
 dir=$DEBUG_CACHE/$version-$(driver_kernel_key "$OPTIONS")
 if [[ ! -f $dir/env ]]; then

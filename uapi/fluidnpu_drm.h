@@ -95,7 +95,8 @@ struct drm_fluidnpu_dev_query {
  * @features: FLUIDNPU_FEATURE_*
  * @clock_hz: of the device time in events
  * @max_jobs: per SUBMIT
- * @va_start, @va_bytes: range of iovas
+ * @va_start: first iova
+ * @va_bytes: that can be mapped from there on
  * @geometry: of the NPU
  * @abi_version: of this interface, FLUIDNPU_ABI_MAJOR << 16 | FLUIDNPU_ABI_MINOR
  * @num_queues: that serve contexts, see DRM_FLUIDNPU_QUERY_QUEUES
@@ -127,6 +128,7 @@ struct drm_fluidnpu_info {
  * struct drm_fluidnpu_queue_info - a queue of the device
  * @priorities: bit mask of the enum drm_fluidnpu_priority that it serves
  * @max_jobs: that it takes at a time; the others wait in the kernel
+ * @reserved: 0
  */
 struct drm_fluidnpu_queue_info {
 	__u32 priorities;
@@ -173,8 +175,9 @@ struct drm_fluidnpu_bo_create {
  * @flags: in: 0; out: DRM_FLUIDNPU_BO_*. A buffer that was imported is READONLY if its
  *	dma-buf was exported without the right to write; mmap() of the device file does
  *	not write to it either
- * @size, @iova, @mmap_offset: out, as of BO_CREATE. @mmap_offset is 0 for an
- *	imported buffer: map the dma-buf itself
+ * @size: out, as of BO_CREATE
+ * @iova: out, as of BO_CREATE
+ * @mmap_offset: out, as of BO_CREATE, but 0 for an imported buffer: map the dma-buf itself
  */
 struct drm_fluidnpu_bo_info {
 	__u32 handle;
@@ -198,6 +201,10 @@ struct drm_fluidnpu_bo_wait {
 
 /**
  * enum drm_fluidnpu_priority - of a context
+ * @DRM_FLUIDNPU_PRIORITY_LOW: lowest
+ * @DRM_FLUIDNPU_PRIORITY_NORMAL: the highest that needs no right
+ * @DRM_FLUIDNPU_PRIORITY_HIGH: needs CAP_SYS_NICE
+ * @DRM_FLUIDNPU_PRIORITY_REALTIME: needs CAP_SYS_NICE
  *
  * A higher one preempts at layer boundaries for as long as it has jobs: a lower one
  * can wait forever. On a device with fewer queues than priorities neighbours are one.
@@ -205,8 +212,8 @@ struct drm_fluidnpu_bo_wait {
 enum drm_fluidnpu_priority {
 	DRM_FLUIDNPU_PRIORITY_LOW = 0,
 	DRM_FLUIDNPU_PRIORITY_NORMAL = 1,
-	DRM_FLUIDNPU_PRIORITY_HIGH = 2,		/* CAP_SYS_NICE */
-	DRM_FLUIDNPU_PRIORITY_REALTIME = 3,	/* CAP_SYS_NICE */
+	DRM_FLUIDNPU_PRIORITY_HIGH = 2,
+	DRM_FLUIDNPU_PRIORITY_REALTIME = 3,
 };
 
 /**
@@ -240,6 +247,7 @@ struct drm_fluidnpu_ctx_destroy {
  * @producer: events written so far (mod 2^32), by the kernel; read with acquire
  * @consumer: events taken so far, by the user; write with release
  * @entries: of the ring
+ * @reserved: 0
  *
  * Entry i is at [i & (entries - 1)]. SUBMIT takes the room for all events of
  * a job in advance (ENOBUFS when there is not enough), so no event is ever lost.
@@ -270,7 +278,9 @@ struct drm_fluidnpu_event_ring {
  * @class_index: EXIT, HEAD: top-1 class
  * @live_batch: samples that ran together when it happened
  * @layer: at which it happened; YIELD: start_layer for the sample to go on
- * @confidence, @entropy, @margin: binary32 bits, see struct fluidnpu_hw_cqe
+ * @confidence: binary32 bits, see struct fluidnpu_hw_cqe
+ * @entropy: likewise
+ * @margin: likewise
  * @reserved: 0
  */
 struct drm_fluidnpu_event {
@@ -309,8 +319,11 @@ struct drm_fluidnpu_array {
 /**
  * struct drm_fluidnpu_sample - one sample of a job
  * @user_data: returned in its events
- * @input_iova, @state_iova, @logits_iova, @exit_index: as in struct fluidnpu_hw_sample
+ * @input_iova: as in struct fluidnpu_hw_sample
+ * @state_iova: likewise
+ * @logits_iova: likewise
  * @start_layer: the same for all samples of a job
+ * @exit_index: as in struct fluidnpu_hw_sample
  */
 struct drm_fluidnpu_sample {
 	__u64 user_data;

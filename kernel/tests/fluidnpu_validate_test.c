@@ -74,6 +74,7 @@ static const struct field_case array_cases[] = {
 	CASE(drm_fluidnpu_array, array, 0, 0),
 	CASE(drm_fluidnpu_array, array, U64_MAX, 0),
 };
+
 KUNIT_ARRAY_PARAM_DESC(array, array_cases, desc);
 
 static void array_takes_what_fits(struct kunit *test)
@@ -113,6 +114,7 @@ static const struct field_case bo_create_cases[] = {
 	CASE(drm_fluidnpu_bo_create, iova, U64_MAX, 0),
 	CASE(drm_fluidnpu_bo_create, mmap_offset, U64_MAX, 0),
 };
+
 KUNIT_ARRAY_PARAM_DESC(bo_create, bo_create_cases, desc);
 
 static void bo_create_has_limits(struct kunit *test)
@@ -146,6 +148,7 @@ static const struct field_case ctx_create_cases[] = {
 	CASE(drm_fluidnpu_ctx_create, pad, 1, -EINVAL),
 	CASE(drm_fluidnpu_ctx_create, pad, BIT(31), -EINVAL),
 };
+
 KUNIT_ARRAY_PARAM_DESC(ctx_create, ctx_create_cases, desc);
 
 static void ctx_create_has_limits(struct kunit *test)
@@ -168,6 +171,7 @@ static const struct field_case events_cases[] = {
 	CASE(drm_fluidnpu_events, pad, 1, -EINVAL),
 	CASE(drm_fluidnpu_events, pad, BIT(31), -EINVAL),
 };
+
 KUNIT_ARRAY_PARAM_DESC(events, events_cases, desc);
 
 static void events_has_no_flags(struct kunit *test)
@@ -198,6 +202,7 @@ static const struct field_case submit_cases[] = {
 	CASE(drm_fluidnpu_submit, syncs.stride, FLUIDNPU_MAX_STRIDE, 0),
 	CASE(drm_fluidnpu_submit, syncs.stride, FLUIDNPU_MAX_STRIDE + 1, -E2BIG),
 };
+
 KUNIT_ARRAY_PARAM_DESC(submit, submit_cases, desc);
 
 static void submit_has_limits(struct kunit *test)
@@ -247,6 +252,7 @@ static const struct field_case job_cases[] = {
 	CASE(drm_fluidnpu_job, bos.stride, FLUIDNPU_MAX_STRIDE + 1, -E2BIG),
 	CASE(drm_fluidnpu_job, user_data, U64_MAX, 0),
 };
+
 KUNIT_ARRAY_PARAM_DESC(job, job_cases, desc);
 
 static void job_has_limits(struct kunit *test)
@@ -274,6 +280,7 @@ static const struct field_case nop_cases[] = {
 	CASE(drm_fluidnpu_job, bos.count, FLUIDNPU_MAX_JOB_BOS + 1, -E2BIG),
 	CASE(drm_fluidnpu_job, user_data, U64_MAX, 0),
 };
+
 KUNIT_ARRAY_PARAM_DESC(nop, nop_cases, desc);
 
 static void nop_stands_alone(struct kunit *test)
@@ -285,6 +292,43 @@ static void nop_stands_alone(struct kunit *test)
 	const struct field_case *c = set_field(test, &args);
 
 	KUNIT_EXPECT_EQ(test, fluidnpu_check_job(NULL, &args, MAX_BATCH), c->want);
+}
+
+/* --- YIELD and what surrounds an io_uring command's job ----------------------- */
+
+static const struct field_case yield_cases[] = {
+	CASE(drm_fluidnpu_yield, ctx_id, U32_MAX, 0),
+	CASE(drm_fluidnpu_yield, flags, 1, -EINVAL),
+	CASE(drm_fluidnpu_yield, flags, BIT(31), -EINVAL),
+	CASE(drm_fluidnpu_yield, user_data, U64_MAX, 0),
+};
+
+KUNIT_ARRAY_PARAM_DESC(yield, yield_cases, desc);
+
+static void yield_has_no_flags(struct kunit *test)
+{
+	struct drm_fluidnpu_yield args = { .ctx_id = 1 };
+	const struct field_case *c = set_field(test, &args);
+
+	KUNIT_EXPECT_EQ(test, fluidnpu_check_yield(NULL, &args), c->want);
+}
+
+static const struct field_case uring_submit_cases[] = {
+	CASE(drm_fluidnpu_uring_submit, ctx_id, U32_MAX, 0),
+	CASE(drm_fluidnpu_uring_submit, flags, 1, -EINVAL),
+	CASE(drm_fluidnpu_uring_submit, flags, BIT(31), -EINVAL),
+	CASE(drm_fluidnpu_uring_submit, reserved, 1, -EINVAL),
+	CASE(drm_fluidnpu_uring_submit, reserved, BIT_ULL(63), -EINVAL),
+};
+
+KUNIT_ARRAY_PARAM_DESC(uring_submit, uring_submit_cases, desc);
+
+static void uring_submit_has_no_flags(struct kunit *test)
+{
+	struct drm_fluidnpu_uring_submit args = { .ctx_id = 1 };
+	const struct field_case *c = set_field(test, &args);
+
+	KUNIT_EXPECT_EQ(test, fluidnpu_check_uring_submit(NULL, &args), c->want);
 }
 
 /* --- samples and syncs ------------------------------------------------------- */
@@ -299,6 +343,7 @@ static const struct field_case sample_cases[] = {
 	CASE(drm_fluidnpu_sample, exit_index, FLUIDNPU_MAX_EXITS, -EINVAL),
 	CASE(drm_fluidnpu_sample, exit_index, U32_MAX, -EINVAL),
 };
+
 KUNIT_ARRAY_PARAM_DESC(sample, sample_cases, desc);
 
 static void sample_has_limits(struct kunit *test)
@@ -326,6 +371,7 @@ static const struct field_case sync_cases[] = {
 	CASE(drm_fluidnpu_sync, flags, BIT(31), -EINVAL),
 	CASE(drm_fluidnpu_sync, point, U64_MAX, 0),
 };
+
 KUNIT_ARRAY_PARAM_DESC(sync, sync_cases, desc);
 
 static void sync_has_known_flags(struct kunit *test)
@@ -345,6 +391,8 @@ static struct kunit_case fluidnpu_validate_cases[] = {
 	KUNIT_CASE_PARAM(submit_has_limits, submit_gen_params),
 	KUNIT_CASE_PARAM(job_has_limits, job_gen_params),
 	KUNIT_CASE_PARAM(nop_stands_alone, nop_gen_params),
+	KUNIT_CASE_PARAM(yield_has_no_flags, yield_gen_params),
+	KUNIT_CASE_PARAM(uring_submit_has_no_flags, uring_submit_gen_params),
 	KUNIT_CASE_PARAM(sample_has_limits, sample_gen_params),
 	KUNIT_CASE(first_sample_starts_within_the_layers),
 	KUNIT_CASE_PARAM(sync_has_known_flags, sync_gen_params),
