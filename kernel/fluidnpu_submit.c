@@ -12,8 +12,6 @@
  * client knows best. Buffers that are shared through dma-buf are synchronised
  * implicitly too, as if the job wrote them.
  */
-#include <linux/dma-fence-array.h>
-#include <linux/dma-fence-chain.h>
 #include <linux/dma-resv.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -22,7 +20,6 @@
 #include <drm/drm_exec.h>
 #include <drm/drm_file.h>
 #include <drm/drm_print.h>
-#include <drm/drm_syncobj.h>
 
 #include "fluidnpu_compat.h"
 #include "fluidnpu_ctx.h"
@@ -31,60 +28,9 @@
 #include "fluidnpu_gem.h"
 #include "fluidnpu_job.h"
 #include "fluidnpu_pm.h"
+#include "fluidnpu_submit.h"
 #include "fluidnpu_trace.h"
 #include "fluidnpu_validate.h"
-
-/**
- * struct fluidnpu_signal - a syncobj that the last job signals
- * @syncobj: syncobj
- * @chain: for a timeline point, otherwise NULL
- * @point: of the timeline
- */
-struct fluidnpu_signal {
-	struct drm_syncobj *syncobj;
-	struct dma_fence_chain *chain;
-	u64 point;
-};
-
-/**
- * struct fluidnpu_submit - jobs on their way to the scheduler
- * @file: client
- * @ctx: context
- * @inject: the jobs may join the batch that runs
- * @exec: reservation locks
- * @locked: @exec is in use
- * @num_signals: entries of @signals
- * @signals: what the last job signals
- * @num_jobs: entries of @jobs
- * @jobs: jobs, initialised and not armed
- */
-struct fluidnpu_submit {
-	struct drm_file *file;
-	struct fluidnpu_ctx *ctx;
-	bool inject;
-	struct drm_exec exec;
-	bool locked;
-	u32 num_signals;
-	struct fluidnpu_signal *signals;
-	u32 num_jobs;
-	struct fluidnpu_job *jobs[];
-};
-
-static struct drm_device *fluidnpu_submit_drm(struct fluidnpu_submit *submit)
-{
-	return submit->file->minor->dev;
-}
-
-/* Copy element @i; what a later user space has added to it must be zero. */
-static int fluidnpu_copy_element(void *dst, size_t size, const struct drm_fluidnpu_array *array,
-				 u32 i)
-{
-	u64 addr;
-
-	if (check_add_overflow(array->array, (u64)array->stride * i, &addr))
-		return -EFAULT;
-	return copy_struct_from_user(dst, size, u64_to_user_ptr(addr), array->stride);
-}
 
 static int fluidnpu_copy_samples(struct drm_device *drm, struct fluidnpu_job *job,
 				 const struct drm_fluidnpu_array *array)
@@ -255,106 +201,6 @@ void fluidnpu_job_release(struct fluidnpu_job *job)
 	fluidnpu_ctx_put(ctx);
 }
 
-/*
- * The scheduler takes it that the jobs of a queue run one after another and does not
- * wait for the end of one of its own. An injected job must: it could run beside what
- * it is to wait for. So the scheduler gets to see a fence that it does not know.
- */
-static struct dma_fence *fluidnpu_submit_hide(struct dma_fence *fence)
-{
-	struct dma_fence **fences = kmalloc(sizeof(*fences), GFP_KERNEL);
-	struct dma_fence_array *array;
-
-	if (!fences)
-		return NULL;
-	fences[0] = fence;
-	array = dma_fence_array_create(1, fences, dma_fence_context_alloc(1), 1);
-	if (array)
-		return &array->base;
-	kfree(fences);
-	return NULL;
-}
-
-static int fluidnpu_submit_add_wait(struct fluidnpu_submit *submit,
-				    const struct drm_fluidnpu_sync *sync)
-{
-	struct dma_fence *fence;
-	int ret;
-
-	/* Never waits for the fence to be there: this may run in an io_uring issue. */
-	ret = drm_syncobj_find_fence(submit->file, sync->handle, sync->point, 0, &fence);
-	if (ret) {
-		drm_dbg(fluidnpu_submit_drm(submit), "syncobj %u has no fence at point %llu: %d\n",
-			sync->handle, sync->point, ret);
-		return ret;
-	}
-	if (submit->inject && to_drm_sched_fence(fence)) {
-		struct dma_fence *hidden = fluidnpu_submit_hide(fence);
-
-		if (!hidden) {
-			dma_fence_put(fence);
-			return -ENOMEM;
-		}
-		fence = hidden;
-	}
-	return drm_sched_job_add_dependency(&submit->jobs[0]->base, fence);
-}
-
-static int fluidnpu_submit_add_signal(struct fluidnpu_submit *submit,
-				      const struct drm_fluidnpu_sync *sync)
-{
-	struct fluidnpu_signal *signal = &submit->signals[submit->num_signals];
-
-	signal->syncobj = drm_syncobj_find(submit->file, sync->handle);
-	if (!signal->syncobj) {
-		drm_dbg(fluidnpu_submit_drm(submit), "no syncobj %u\n", sync->handle);
-		return -ENOENT;
-	}
-	submit->num_signals++;
-
-	signal->point = sync->point;
-	if (sync->point) {
-		signal->chain = dma_fence_chain_alloc();
-		if (!signal->chain)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int fluidnpu_submit_add_syncs(struct fluidnpu_submit *submit,
-				     const struct drm_fluidnpu_array *array)
-{
-	struct drm_device *drm = fluidnpu_submit_drm(submit);
-	u32 i;
-	int ret;
-
-	if (!array->count)
-		return 0;
-
-	submit->signals = kcalloc(array->count, sizeof(*submit->signals), GFP_KERNEL);
-	if (!submit->signals)
-		return -ENOMEM;
-
-	for (i = 0; i < array->count; i++) {
-		struct drm_fluidnpu_sync sync;
-
-		ret = fluidnpu_copy_element(&sync, sizeof(sync), array, i);
-		if (ret) {
-			drm_dbg(drm, "submit.syncs[%u] cannot be copied: %d\n", i, ret);
-			return ret;
-		}
-		ret = fluidnpu_check_sync(drm, &sync, i);
-		if (ret)
-			return ret;
-		ret = sync.flags & DRM_FLUIDNPU_SYNC_SIGNAL ?
-			fluidnpu_submit_add_signal(submit, &sync) :
-			fluidnpu_submit_add_wait(submit, &sync);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
 static struct fluidnpu_submit *fluidnpu_submit_create(struct drm_file *file, u32 ctx_id,
 						      u32 max_jobs, bool inject)
 {
@@ -391,11 +237,7 @@ void fluidnpu_submit_free(struct fluidnpu_submit *submit)
 		drm_sched_job_cleanup(&submit->jobs[i]->base);
 		fluidnpu_job_release(submit->jobs[i]);
 	}
-	for (i = 0; i < submit->num_signals; i++) {
-		dma_fence_chain_free(submit->signals[i].chain);
-		drm_syncobj_put(submit->signals[i].syncobj);
-	}
-	kfree(submit->signals);
+	fluidnpu_submit_put_syncs(submit);
 	fluidnpu_ctx_put(submit->ctx);
 	kfree(submit);
 }
@@ -478,22 +320,6 @@ static void fluidnpu_submit_attach_fence(struct fluidnpu_job *job)
 
 		dma_resv_add_fence(obj->resv, finished, fluidnpu_bo_is_shared(obj) ?
 				   DMA_RESV_USAGE_WRITE : DMA_RESV_USAGE_BOOKKEEP);
-	}
-}
-
-static void fluidnpu_submit_signal(struct fluidnpu_submit *submit, struct dma_fence *fence)
-{
-	u32 i;
-
-	for (i = 0; i < submit->num_signals; i++) {
-		struct fluidnpu_signal *signal = &submit->signals[i];
-
-		if (signal->chain) {
-			drm_syncobj_add_point(signal->syncobj, signal->chain, fence, signal->point);
-			signal->chain = NULL;
-		} else {
-			drm_syncobj_replace_fence(signal->syncobj, fence);
-		}
 	}
 }
 

@@ -45,7 +45,11 @@ guest='
 	once "after hang"
 
 	ready interrupts
+	echo 60000 >/sys/module/fluidnpu/parameters/job_timeout_ms
+	before=$(cut -d. -f1 /proc/uptime)
 	once interrupts
+	say "interrupts: $(($(cut -d. -f1 /proc/uptime) - before)) s"
+	echo 1000 >/sys/module/fluidnpu/parameters/job_timeout_ms
 	once "after interrupts"
 
 	say "ready for descriptor"
@@ -121,6 +125,15 @@ slower() {
 	(($(latency dram) > 2 * $(latency healthy)))
 }
 
+# The jobs' timeout is 60 s in that phase.
+soon() {
+	local seconds
+	said "interrupts: [0-9]* s" || return 1
+	seconds=$(sed -n "s/^guest: interrupts: \([0-9]*\) s\r*$/\1/p" "$said")
+	echo "all jobs took $seconds s"
+	((seconds < 60))
+}
+
 unplug() {
 	said "ready for unplug" && tests/qmp.py "$socket" unplug npu
 }
@@ -143,6 +156,7 @@ check "later jobs run" said "after hang: status 0"
 
 check "the device is told to lose two interrupts" prepare interrupts fault-lose-interrupts 2
 check "jobs whose interrupt is lost complete all the same" said "interrupts: status 0"
+check "soon, not when they time out" soon
 check "the interrupts have been lost" property_is fault-lose-interrupts 0
 check "later jobs run" said "after interrupts: status 0"
 
