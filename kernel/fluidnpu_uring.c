@@ -8,7 +8,7 @@
  * is allocated for them.
  *
  * Three sides can want to complete a command: what it waits for, in an interrupt;
- * io_uring's cancellation, when the ring or the task goes; and CANCEL, on any
+ * io_uring's cancellation, when the ring goes or the task calls exec; and CANCEL, on any
  * ring. Whoever takes it off its list, under the list's lock, has it for itself. The
  * others must not touch the command, which may be gone. A cancelled command's job
  * runs on.
@@ -190,7 +190,7 @@ void fluidnpu_uring_wait_done(struct fluidnpu_event_wait *wait)
 }
 
 /*
- * The ring or the task goes. Comes again and again until the command is gone, so it does
+ * The ring goes, or the task calls exec. Comes again and again until the command is gone, so it does
  * not matter if it is too early, or too late and the command only waits for its
  * task work.
  */

@@ -464,9 +464,10 @@ struct drm_fluidnpu_perf {
 /*
  * io_uring commands (IORING_OP_URING_CMD, sqe->cmd_op). res of the CQE is 0 or a
  * negative errno. What the ioctl would refuse completes at once with the
- * same errno, an unknown cmd_op with ENOTTY. When the ring or its task goes, commands
- * end with ECANCELED and their jobs run on; IORING_OP_ASYNC_CANCEL does not reach them,
- * FLUIDNPU_URING_CANCEL does.
+ * same errno, an unknown cmd_op with ENOTTY. When the ring goes, or the process that
+ * sent them calls exec, commands end with ECANCELED and their jobs run on; the end of a thread
+ * or a process that shares the ring does not end them. IORING_OP_ASYNC_CANCEL does
+ * not reach them, FLUIDNPU_URING_CANCEL does.
  *
  * SUBMIT, INJECT: struct drm_fluidnpu_uring_submit in the sqe's command area; needs a ring
  * with IORING_SETUP_SQE128. The CQE comes when the job has ended; with CQE32
