@@ -29,6 +29,8 @@ static void fluidnpu_file_release(struct kref *ref)
 {
 	struct fluidnpu_file *ffile = container_of(ref, struct fluidnpu_file, ref);
 
+	/* Whoever was charged to it held a reference. */
+	drm_WARN_ON(&ffile->fdev->drm, ffile->charged_bytes);
 	xa_destroy(&ffile->contexts);
 	mutex_destroy(&ffile->lock);
 	kfree(ffile);

@@ -264,17 +264,26 @@ static void fluidnpu_gem_free(struct drm_gem_object *obj)
 	}
 }
 
-/* Through the device file; through a dma-buf the file of that has been asked. */
+/*
+ * mmap() itself only asks the file that it is called with: that may be the device
+ * file, or one of another driver that has imported the buffer and passes this on.
+ */
+static bool fluidnpu_vma_may_write(struct drm_gem_object *obj, struct vm_area_struct *vma)
+{
+	struct file *filp = vma->vm_file;	/* the device's or the dma-buf's */
+	struct drm_file *file = filp->private_data;
+
+	if (filp->f_op == obj->dev->driver->fops)
+		return !fluidnpu_bo_is_lent_readonly(obj, file->driver_priv);
+	return filp->f_mode & FMODE_WRITE;
+}
+
 static int fluidnpu_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
 {
-	if (vma->vm_file->f_op == obj->dev->driver->fops) {
-		struct drm_file *file = vma->vm_file->private_data;
-
-		if (fluidnpu_bo_is_lent_readonly(obj, file->driver_priv)) {
-			if (vma->vm_flags & VM_WRITE)
-				return -EACCES;
-			vm_flags_clear(vma, VM_MAYWRITE);
-		}
+	if (!fluidnpu_vma_may_write(obj, vma)) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EACCES;
+		vm_flags_clear(vma, VM_MAYWRITE);
 	}
 	return drm_gem_shmem_object_mmap(obj, vma);
 }

@@ -10,7 +10,7 @@
  *
  * Synchronisation is explicit, through syncobjs: among buffers of its own a
  * client knows best. Buffers that are shared through dma-buf are synchronised
- * implicitly too, as if the job wrote them.
+ * implicitly too, as if the job wrote them unless it may not.
  */
 #include <linux/dma-resv.h>
 #include <linux/slab.h>
@@ -270,6 +270,26 @@ static int fluidnpu_submit_lock_bos(struct fluidnpu_submit *submit)
 	return 0;
 }
 
+/* What @job must wait for is waited for by the first job. */
+static int fluidnpu_submit_add_implicit(struct fluidnpu_submit *submit, struct fluidnpu_job *job)
+{
+	u32 i;
+	int ret;
+
+	for (i = 0; i < job->num_mappings; i++) {
+		struct fluidnpu_mapping *mapping = job->mappings[i];
+		struct drm_gem_object *obj = &mapping->bo->base.base;
+
+		if (!fluidnpu_bo_is_shared(obj))
+			continue;
+		ret = drm_sched_job_add_implicit_dependencies(&submit->jobs[0]->base, obj,
+							      !mapping->readonly);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 /**
  * fluidnpu_submit_lock - lock the buffers and collect implicit dependencies
  * @submit: prepared
@@ -279,7 +299,6 @@ static int fluidnpu_submit_lock_bos(struct fluidnpu_submit *submit)
  */
 int fluidnpu_submit_lock(struct fluidnpu_submit *submit, bool interruptible)
 {
-	struct drm_gem_object *obj;
 	u32 i, num_bos = 0;
 	int ret;
 
@@ -300,10 +319,8 @@ int fluidnpu_submit_lock(struct fluidnpu_submit *submit, bool interruptible)
 	 * The jobs run in order: what the first one waits for, all of them do. Injected ones
 	 * share buffers with those of their client that they join; they never join others'.
 	 */
-	drm_exec_for_each_locked_object(&submit->exec, obj) {
-		if (!fluidnpu_bo_is_shared(obj))
-			continue;
-		ret = drm_sched_job_add_implicit_dependencies(&submit->jobs[0]->base, obj, true);
+	for (i = 0; i < submit->num_jobs; i++) {
+		ret = fluidnpu_submit_add_implicit(submit, submit->jobs[i]);
 		if (ret)
 			return ret;
 	}
@@ -316,10 +333,13 @@ static void fluidnpu_submit_attach_fence(struct fluidnpu_job *job)
 	u32 i;
 
 	for (i = 0; i < job->num_mappings; i++) {
-		struct drm_gem_object *obj = &job->mappings[i]->bo->base.base;
+		struct fluidnpu_mapping *mapping = job->mappings[i];
+		struct drm_gem_object *obj = &mapping->bo->base.base;
+		enum dma_resv_usage usage = DMA_RESV_USAGE_BOOKKEEP;
 
-		dma_resv_add_fence(obj->resv, finished, fluidnpu_bo_is_shared(obj) ?
-				   DMA_RESV_USAGE_WRITE : DMA_RESV_USAGE_BOOKKEEP);
+		if (fluidnpu_bo_is_shared(obj))
+			usage = mapping->readonly ? DMA_RESV_USAGE_READ : DMA_RESV_USAGE_WRITE;
+		dma_resv_add_fence(obj->resv, finished, usage);
 	}
 }
 

@@ -345,7 +345,8 @@ struct drm_fluidnpu_sample {
  * @samples: of struct drm_fluidnpu_sample, 1..max_batch (NOP: none)
  * @bos: of __u32: GEM handles of all BOs that the job uses (at most 64): they
  *	stay alive and busy until it has ended. Those that are shared through dma-buf
- *	are waited for and marked as written; otherwise only syncobjs synchronise
+ *	are waited for and marked as written, READONLY ones as read; otherwise only
+ *	syncobjs synchronise
  * @user_data: returned in its JOB event; YIELD finds the job by it
  */
 struct drm_fluidnpu_job {
