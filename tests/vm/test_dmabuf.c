@@ -271,7 +271,8 @@ static void a_sync_file_of_a_dmabuf_is_signalled_by_the_job(void)
 
 	EXPECT(fd_is_ready(sync_file, POLLIN, 60000), "not signalled");
 	EXPECT_EQ(ctx_pending(&rig.ctx), 2);
-	EXPECT(fd_is_ready(dmabuf, POLLIN, 0) && fd_is_ready(dmabuf, POLLOUT, 0), "busy");
+	/* Its waiters are woken one after another. */
+	EXPECT(fd_is_ready(dmabuf, POLLIN, 60000) && fd_is_ready(dmabuf, POLLOUT, 60000), "busy");
 	EXPECT_OK(call(sync_file, SYNC_IOC_FILE_INFO, &info));
 	EXPECT_EQ(info.status, 1);
 	close(sync_file);
