@@ -44,7 +44,7 @@ fuzzers := core file onnx
 vm_tests := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/test_*.c))
 examples := $(patsubst userspace/examples/%.c,$(OUT)/examples/%,$(wildcard userspace/examples/*.c))
 # programs for the guest that are no tests by themselves
-vm_programs := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/storm.c tests/vm/fuzz_uapi.c tests/vm/bench_driver.c))
+vm_programs := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/storm.c tests/vm/dead.c tests/vm/fuzz_uapi.c tests/vm/bench_driver.c))
 vm_helpers := $(filter-out $(patsubst %,tests/vm/%.c,$(vm_tests) $(vm_programs)),$(wildcard tests/vm/*.c))
 models := $(patsubst tools/models/%.onnx,$(OUT)/models/%.fnpu,$(wildcard tools/models/*.onnx))
 networks := $(patsubst %,$(OUT)/networks/%.fnpu,resnet50 mobilenetv2 squeezenet)

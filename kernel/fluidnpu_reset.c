@@ -35,7 +35,7 @@
  * the jobs in flight are lost, and before the device is given up.
  */
 #define FLUIDNPU_MAX_FATAL_JOBS		10
-#define FLUIDNPU_MAX_FATAL		30
+#define FLUIDNPU_MAX_FATAL		100
 
 /* Pause after the nth of them: n ms, at most so many. */
 #define FLUIDNPU_MAX_FATAL_PAUSE_MS	10

@@ -64,6 +64,11 @@ guest='
 	ready cured
 	once "after dma"
 
+	ready dead
+	/tests/dead <&3
+	say "dead: status $?"
+	once "after dead"
+
 	ready dram
 	once dram
 	say "dram: $(nanoseconds) ns"
@@ -172,6 +177,12 @@ check "DMA fails many times while jobs run" inject dma fault-dma-errors 1000
 check "a job ends with an error" said "dma: failed"
 check "the device is cured" prepare cured fault-dma-errors 0
 check "later jobs run" said "after dma: status 0"
+
+check "all DMA fails from now on" prepare dead fault-dma-errors 4294967295
+check "the driver gives the device up" said "ready for revival"
+check "the device is cured" prepare revival fault-dma-errors 0
+check "a uevent has told, and a reset by hand has revived it" said "dead: status 0"
+check "later jobs run" said "after dead: status 0"
 
 check "DRAM becomes a hundred times slower" prepare dram fault-dram-percent 10000
 check "jobs run all the same" said "dram: status 0"

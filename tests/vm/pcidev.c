@@ -75,6 +75,15 @@ int module_unload(void)
 	return 0;
 }
 
+void pci_rebind(void)
+{
+	const char *name = strrchr(pci_device, '/') + 1;
+
+	EXPECT_OK(write_file("/sys/bus/pci/drivers/fluidnpu/unbind", name));
+	EXPECT_OK(write_file("/sys/bus/pci/drivers/fluidnpu/bind", name));
+	udev_settle();
+}
+
 void module_load(void)
 {
 	EXPECT_EQ(system("modprobe fluidnpu"), 0);

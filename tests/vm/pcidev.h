@@ -16,6 +16,8 @@ int pci_read(const char *file, char *text, size_t size);
 void pci_remove(void);
 void pci_bring_back(void);
 
+void pci_rebind(void);
+
 /* Waits until udev has made the device's nodes. */
 void udev_settle(void);
 

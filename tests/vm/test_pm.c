@@ -101,6 +101,34 @@ static void what_is_freed_while_it_sleeps_is_gone_afterwards(void)
 	rig_down(&rig);
 }
 
+static void counters_outlast_its_sleep_and_do_not_wake_it(void)
+{
+	struct drm_fluidnpu_counters before, now;
+	struct rig rig;
+	struct job job;
+
+	REQUIRE(rig_up(&rig, 0), "set-up");
+	job_init(&job, &rig.net, 4, 0);
+	EXPECT_EQ(rig_run(&rig, &job), 0);
+	REQUIRE(!npu_counters(rig.fd, &before), "query failed");
+	for (unsigned int round = 1; round <= 2; round++) {
+		wait_until_asleep();
+		REQUIRE(!npu_counters(rig.fd, &now), "query failed");
+		EXPECT(asleep(), "a query woke it");
+		EXPECT(now.time >= before.time, "time %llu, then %llu",
+		       (unsigned long long)before.time, (unsigned long long)now.time);
+		for (unsigned int i = 0; i < FLUIDNPU_CNT_NUM; i++)
+			EXPECT(now.values[i] >= before.values[i], "counter %u: %llu, then %llu",
+			       i, (unsigned long long)before.values[i],
+			       (unsigned long long)now.values[i]);
+		EXPECT_EQ(rig_run(&rig, &job), 0);
+		REQUIRE(!npu_counters(rig.fd, &now), "query failed");
+		EXPECT_EQ(now.values[FLUIDNPU_CNT_JOBS],
+			  before.values[FLUIDNPU_CNT_JOBS] + round);
+	}
+	rig_down(&rig);
+}
+
 static void jobs_in_flight_keep_it_awake(void)
 {
 	struct drm_fluidnpu_event event;
@@ -263,6 +291,8 @@ static const struct tap_test tests[] = {
 	  what_is_made_while_it_sleeps_works_afterwards },
 	{ "what is freed while it sleeps is gone afterwards",
 	  what_is_freed_while_it_sleeps_is_gone_afterwards },
+	{ "counters outlast its sleep, and asking for them does not wake it",
+	  counters_outlast_its_sleep_and_do_not_wake_it },
 	{ "jobs in flight keep it awake", jobs_in_flight_keep_it_awake },
 	{ "a reset while it sleeps is harmless", a_reset_while_it_sleeps_is_harmless },
 	{ "it can be removed while it sleeps", it_can_be_removed_while_it_sleeps },

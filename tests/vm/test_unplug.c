@@ -17,6 +17,7 @@
 
 #include "npu.h"
 #include "pcidev.h"
+#include "rig.h"
 #include "tap.h"
 
 static void remove_while_idle_and_open(void)
@@ -69,6 +70,48 @@ static void jobs_in_flight_end_with_enodev(void)
 	ctx_destroy(&ctx);
 	net_destroy(&net);
 	close(fd);
+	works_again();
+}
+
+/* Everything that a client can have, all at once. */
+static void everything_open_survives_an_unbind_under_load(void)
+{
+	struct drm_fluidnpu_sync sync = { .flags = DRM_FLUIDNPU_SYNC_SIGNAL };
+	struct drm_fluidnpu_event event;
+	struct drm_fluidnpu_job args[20];
+	struct rig rigs[4];
+	int dmabuf, foreign;
+	uint32_t handle;
+	struct job job;
+	void *mapped;
+
+	foreign = foreign_dmabuf(65536, &mapped);
+	REQUIRE(foreign >= 0, "no udmabuf");
+	for (unsigned int i = 0; i < 4; i++) {
+		REQUIRE(rig_up(&rigs[i], 50), "set-up");
+		EXPECT_OK(prime_import(rigs[i].fd, foreign, &handle));
+		REQUIRE(!syncobj_create(rigs[i].fd, &sync.handle), "syncobj");
+		job_init(&job, &rigs[i].net, 2, 0);
+		for (unsigned int k = 0; k < 20; k++)
+			args[k] = job.args;
+		EXPECT_OK(submit(&rigs[i].ctx, args, 20, &sync, 1));
+	}
+	REQUIRE(!prime_export(rigs[0].fd, rigs[0].net.data.handle, &dmabuf), "export");
+	pci_rebind();
+	works_again();
+	for (unsigned int i = 0; i < 4; i++) {
+		for (unsigned int k = 0; k < 20; k++) {
+			REQUIRE(ctx_job_event(&rigs[i].ctx, &event), "no event %u", k);
+			EXPECT(!event.error || event.error == -ENODEV, "error %d", event.error);
+		}
+		EXPECT_EQ(ctx_pending(&rigs[i].ctx), 0);
+		EXPECT_ERRNO(submit_one(&rigs[i].ctx, &job), ENODEV);
+		EXPECT_EQ(syncobj_wait(rigs[i].fd, sync.handle, 0, 0), -ENODEV);
+		rig_down(&rigs[i]);
+	}
+	close(dmabuf);
+	close(foreign);
+	munmap(mapped, 65536);
 	works_again();
 }
 
@@ -327,6 +370,8 @@ static void the_module_unloads_after_a_killed_client(void)
 static const struct tap_test tests[] = {
 	{ "the device can be removed while a file is open", remove_while_idle_and_open },
 	{ "jobs in flight end with ENODEV at removal", jobs_in_flight_end_with_enodev },
+	{ "everything open, mapped and in flight survives an unbind",
+	  everything_open_survives_an_unbind_under_load },
 	{ "poll() wakes up at removal", poll_wakes_up_at_removal },
 	{ "io_uring commands in flight end with ENODEV at removal",
 	  commands_in_flight_end_with_enodev },
