@@ -281,8 +281,10 @@ static bool fluidnpu_vma_may_write(struct drm_gem_object *obj, struct vm_area_st
 static int fluidnpu_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
 {
 	if (!fluidnpu_vma_may_write(obj, vma)) {
-		if (vma->vm_flags & VM_WRITE)
+		if (vma->vm_flags & VM_WRITE) {
+			drm_dbg(obj->dev, "mmap: the buffer may only be read\n");
 			return -EACCES;
+		}
 		vm_flags_clear(vma, VM_MAYWRITE);
 	}
 	return drm_gem_shmem_object_mmap(obj, vma);
@@ -501,6 +503,7 @@ int fluidnpu_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file
 
 	mapping = fluidnpu_mapping_lookup(file, handle);
 	if (!mapping) {
+		drm_dbg(drm, "bo_create: handle %u was closed meanwhile\n", handle);
 		ret = -ENOENT;
 		goto out_put;
 	}

@@ -355,6 +355,9 @@ int fluidnpu_vm_map(struct fluidnpu_vm *vm, struct drm_mm_node *node,
 
 out_unlock:
 	mutex_unlock(&vm->lock);
+	if (ret)
+		drm_dbg(&vm->fdev->drm, "as %u: a buffer of %llu bytes cannot be mapped: %d\n",
+			vm->as_id, size, ret);
 	return ret;
 }
 

@@ -153,13 +153,15 @@ int fluidnpu_perf_read(struct fluidnpu_device *fdev, int queue,
 				       &counters->time);
 }
 
-/* A client's and a context's statistics count the same things. */
-#define FLUIDNPU_STATS_ADD(ctx, field, n) do { \
-	struct fluidnpu_ctx *ctx_ = (ctx); \
-	u64 n_ = (n); \
-	atomic64_add(n_, &ctx_->stats.field); \
-	atomic64_add(n_, &ctx_->ffile->stats.field); \
-} while (0)
+/* Statistics are those of a context, and of its client. */
+static void fluidnpu_stats_accept(struct fluidnpu_stats *stats, const struct fluidnpu_job *job,
+				  bool inject)
+{
+	atomic64_inc(&stats->jobs);
+	atomic64_add(job->num_samples, &stats->samples);
+	if (inject)
+		atomic64_inc(&stats->injects);
+}
 
 /**
  * fluidnpu_perf_job_accepted - a job is handed to the scheduler
@@ -168,10 +170,16 @@ int fluidnpu_perf_read(struct fluidnpu_device *fdev, int queue,
  */
 void fluidnpu_perf_job_accepted(struct fluidnpu_job *job, bool inject)
 {
-	FLUIDNPU_STATS_ADD(job->ctx, jobs, 1);
-	FLUIDNPU_STATS_ADD(job->ctx, samples, job->num_samples);
-	if (inject)
-		FLUIDNPU_STATS_ADD(job->ctx, injects, 1);
+	fluidnpu_stats_accept(&job->ctx->stats, job, inject);
+	fluidnpu_stats_accept(&job->ctx->ffile->stats, job, inject);
+}
+
+static void fluidnpu_stats_sample(struct fluidnpu_stats *stats, const struct fluidnpu_hw_cqe *cqe)
+{
+	if (cqe->type == FLUIDNPU_CQE_YIELD)
+		atomic64_inc(&stats->yields);
+	else
+		atomic64_inc(&stats->exits[cqe->exit_index]);
 }
 
 /**
@@ -181,10 +189,8 @@ void fluidnpu_perf_job_accepted(struct fluidnpu_job *job, bool inject)
  */
 void fluidnpu_perf_sample(struct fluidnpu_job *job, const struct fluidnpu_hw_cqe *cqe)
 {
-	if (cqe->type == FLUIDNPU_CQE_YIELD)
-		FLUIDNPU_STATS_ADD(job->ctx, yields, 1);
-	else
-		FLUIDNPU_STATS_ADD(job->ctx, exits[cqe->exit_index], 1);
+	fluidnpu_stats_sample(&job->ctx->stats, cqe);
+	fluidnpu_stats_sample(&job->ctx->ffile->stats, cqe);
 }
 
 /* What the jobs of a queue have had since @time. */
@@ -229,6 +235,21 @@ static u64 fluidnpu_busy_account(struct fluidnpu_queue *queue, const struct flui
 	return added;
 }
 
+static void fluidnpu_stats_end(struct fluidnpu_stats *stats, int error,
+			       const struct fluidnpu_hw_cqe *cqe)
+{
+	atomic64_inc(&stats->jobs_ended);
+	if (error)
+		atomic64_inc(&stats->job_errors);
+	/* All zero if the driver made the completion up. */
+	if (!cqe || !cqe->started)
+		return;
+	if (cqe->time > cqe->started)
+		atomic64_add(cqe->time - cqe->started, &stats->busy_cycles);
+	if (cqe->started > cqe->queued)
+		atomic64_add(cqe->started - cqe->queued, &stats->wait_cycles);
+}
+
 /**
  * fluidnpu_perf_job_end - a job has ended
  * @job: job
@@ -237,19 +258,12 @@ static u64 fluidnpu_busy_account(struct fluidnpu_queue *queue, const struct flui
  */
 void fluidnpu_perf_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu_hw_cqe *cqe)
 {
-	FLUIDNPU_STATS_ADD(job->ctx, jobs_ended, 1);
-	if (error)
-		FLUIDNPU_STATS_ADD(job->ctx, job_errors, 1);
-	/* All zero if the driver made the completion up. */
-	if (!cqe || !cqe->started)
-		return;
-	if (cqe->time > cqe->started) {
-		FLUIDNPU_STATS_ADD(job->ctx, busy_cycles, cqe->time - cqe->started);
-		atomic64_add(fluidnpu_busy_account(job->ctx->queue, cqe),
-			     &job->ctx->ffile->npu_cycles);
-	}
-	if (cqe->started > cqe->queued)
-		FLUIDNPU_STATS_ADD(job->ctx, wait_cycles, cqe->started - cqe->queued);
+	struct fluidnpu_ctx *ctx = job->ctx;
+
+	fluidnpu_stats_end(&ctx->stats, error, cqe);
+	fluidnpu_stats_end(&ctx->ffile->stats, error, cqe);
+	if (cqe && cqe->started && cqe->time > cqe->started)
+		atomic64_add(fluidnpu_busy_account(ctx->queue, cqe), &ctx->ffile->npu_cycles);
 }
 
 static void fluidnpu_perf_fill(struct drm_fluidnpu_perf *args, struct fluidnpu_stats *stats)

@@ -18,8 +18,10 @@
 #include "fluidnpu_perf.h"
 #include "fluidnpu_sysfs.h"
 
-#define FLUIDNPU_COUNTER_EXIT(n)	[FLUIDNPU_CNT_EXITS + (n)] = "exits_" #n
-#define FLUIDNPU_COUNTER_BATCH(n)	[FLUIDNPU_CNT_BATCH + (n) - 1] = "batch_" #n
+#define FLUIDNPU_COUNTER_EXIT(n) \
+	[FLUIDNPU_CNT_EXITS + (n)] = "exits_" #n
+#define FLUIDNPU_COUNTER_BATCH(n) \
+	[FLUIDNPU_CNT_BATCH + (n) - 1] = "batch_" #n
 
 static const char * const fluidnpu_counter_names[] = {
 	[FLUIDNPU_CNT_BUSY_CYCLES] = "busy_cycles",

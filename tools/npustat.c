@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* npustat: what the NPU is, what it has done since its last reset, and for whom. */
+/* npustat: what the NPU is, what it has done so far, and for whom. */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -28,7 +28,7 @@ struct status {
 
 static const char usage[] =
 "Usage: npustat [options]\n"
-"Show a FluidNPU: what it is, how busy it has been since its last reset, who uses it.\n"
+"Show a FluidNPU: what it is, how busy it has been so far, who uses it.\n"
 "\n"
 "  --device WHAT    kmd: device file (default " FNPU_DEVICE_PATH "); emu: properties of the NPU\n"
 "                   that are not the default, as max_stack=1\n"
@@ -119,7 +119,7 @@ static void print_activity(const struct status *s)
 	const uint64_t *c = s->counters.values;
 	char text[FIGURE_BYTES];
 
-	printf("\nsince its last reset, %s of device time ago\n",
+	printf("\nso far, %s of device time\n",
 	       time_text(s, s->counters.time, text));
 	print_share("busy", busy_share(s), "");
 	printf("  %-*s %*s\n", LABEL_WIDTH, "  that is", FIGURE_WIDTH,
