@@ -190,8 +190,8 @@ void fluidnpu_uring_wait_done(struct fluidnpu_event_wait *wait)
 }
 
 /*
- * The ring goes, or the task calls exec. Comes again and again until the command is gone, so it does
- * not matter if it is too early, or too late and the command only waits for its
+ * The ring goes, or the task calls exec. Comes again and again until the command is gone, so
+ * it does not matter if it is too early, or too late and the command only waits for its
  * task work.
  */
 static void fluidnpu_uring_cancel_wait(struct io_uring_cmd *cmd, unsigned int issue_flags)
