@@ -19,6 +19,7 @@
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/kobject.h>
+#include <linux/pci.h>
 
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
@@ -114,8 +115,14 @@ static void fluidnpu_device_give_up(struct fluidnpu_device *fdev, u32 why, struc
 /* Give the device up if it is not. With as_lock and hw_lock. */
 static bool fluidnpu_device_is_there(struct fluidnpu_device *fdev, struct list_head *done)
 {
-	/* All ones: what a bus without a device answers. */
-	if (fluidnpu_read(fdev, FLUIDNPU_REG_MAGIC) != ~0u)
+	/*
+	 * All ones is what a bus without a device answers. One that cannot even be woken
+	 * may say something else; its configuration space tells.
+	 */
+	u32 magic = fluidnpu_read(fdev, FLUIDNPU_REG_MAGIC);
+
+	if (magic == FLUIDNPU_MAGIC ||
+	    (magic != ~0u && pci_device_is_present(to_pci_dev(fdev->drm.dev))))
 		return true;
 	drm_err(&fdev->drm, "device does not answer any more\n");
 	fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_LOST, done);
