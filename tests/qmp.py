@@ -29,7 +29,7 @@ QSTATUS, QUEUE_STRIDE, QSTATUS_RUNNING = 0x214, 0x40, 2
 SAMPLES_COUNTER = 0x2000 + 8 * 9
 
 START_SECONDS = 60
-UNMAPPED = -1  # what query-pci says of such a BAR
+UNMAPPED = -1  # what query-pci says of such a BAR; the device may sleep, in D3hot
 
 
 def connect(path):
@@ -88,6 +88,7 @@ class Qmp:
 
 
 def register_bar(qmp):
+    """UNMAPPED also before the firmware has counted the buses: query-pci shows no device then."""
     def devices(found):
         for device in found:
             yield device
@@ -97,7 +98,7 @@ def register_bar(qmp):
         for device in devices(bus["devices"]):
             if (device["id"]["vendor"], device["id"]["device"]) == (VENDOR, DEVICE):
                 return device["regions"][0]["address"]
-    sys.exit("qmp: no NPU on the PCI bus")
+    return UNMAPPED
 
 
 def mapped_register_bar(qmp):
@@ -107,13 +108,16 @@ def mapped_register_bar(qmp):
         if bar != UNMAPPED:
             return bar
         time.sleep(0.1)
-    sys.exit("qmp: the firmware does not map the NPU")
+    sys.exit("qmp: there is no NPU, or the firmware does not map it")
 
 
 def stop_in_mid_job(qmp, samples):
-    bar = register_bar(qmp)
     while True:
         qmp.run("stop")
+        bar = register_bar(qmp)
+        if bar == UNMAPPED:
+            qmp.run("cont")
+            continue
         status = [qmp.read_registers(bar + QSTATUS + q * QUEUE_STRIDE, 1)[0]
                   for q in range(NUM_QUEUES)]
         low, high = qmp.read_registers(bar + SAMPLES_COUNTER, 2)

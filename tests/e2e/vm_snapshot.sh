@@ -115,7 +115,7 @@ device_is() {
 	id=$(qmp register 0)
 	echo "register 0: $id"
 	case $1 in
-	there) [[ $id != 0xffffffff ]] ;;
+	there) [[ -n $id && $id != 0xffffffff ]] ;;
 	gone) [[ $id == 0xffffffff ]] ;;
 	esac
 }
