@@ -77,6 +77,37 @@ static void scribble_over(void *arg)
 		to[rng_below(&s->f->rng, s->size / 8)] = rng_odd_value(&s->f->rng);
 }
 
+/*
+ * Not the sizes: a layer of a thousand million multiplications is allowed, and the device
+ * model computes it while the guest stands still.
+ */
+static void break_program(void *arg)
+{
+	struct scribble *s = arg;
+	struct fluidnpu_hw_program *program = s->map;
+	const struct fluidnpu_hw_program *good = fuzz_template.program.map;
+	struct fluidnpu_hw_layer *layer = (void *)((uint8_t *)s->map + good->layers_off);
+	uint64_t value = rng_odd_value(&s->f->rng);
+
+	layer += rng_below(&s->f->rng, good->num_layers);
+	switch (rng_below(&s->f->rng, 5)) {
+	case 0:
+		((uint32_t *)program)[rng_below(&s->f->rng, sizeof(*program) / 4)] = value;
+		break;
+	case 1:
+		((uint8_t *)layer)[rng_below(&s->f->rng, 4)] = value;
+		break;
+	case 2:
+		(&layer->in_off)[rng_below(&s->f->rng, 3)] = value;
+		break;
+	case 3:
+		(&layer->weights_off)[rng_below(&s->f->rng, 4)] = value;
+		break;
+	default:
+		layer->out_c = value % 64;
+	}
+}
+
 static void repair_program(void *map)
 {
 	memcpy(map, fuzz_template.program.map, 4096);
@@ -97,10 +128,10 @@ void op_scribble(struct fuzz *f)
 		s.map = ctx ? ctx->ring : NULL;
 		s.size = rng_chance(&f->rng, 50) ? 16 : 4096;
 		break;
-	case 1: /* header and layers */
+	case 1:
 		s.map = f->world->clients[client].net.program.map;
-		s.size = 1024;
-		break;
+		fuzz_try(break_program, &s);
+		return;
 	case 2: /* and right again */
 		fuzz_try(repair_program, f->world->clients[client].net.program.map);
 		return;
