@@ -536,12 +536,16 @@ static int power_off(void)
 static void removed(unsigned int number)
 {
 	for (unsigned int i = 1; i <= number && !GET(violations); i++) {
+		unsigned int errors;
 		int ret;
 
 		wait_for_jobs(5 * CLIENTS);
+		errors = GET(errors);
 		printf("storm: removal %u\n", i);
 		fflush(stdout);
-		/* By now or soon the device answers nothing any more. */
+		/* Sooner or later after the device has stopped answering. */
+		while (GET(errors) == errors && !GET(violations))
+			usleep(1000);
 		usleep(rnd(100000));
 		ret = power_off();
 		if (ret)

@@ -65,7 +65,8 @@ static void all_commands_of_that_user_data_are_cancelled(void)
 	struct job job;
 	int results[64];
 
-	REQUIRE(uring_up(&rig, 20, 0), "");
+	/* Half a second each: the first one must not end before CANCEL comes. */
+	REQUIRE(uring_up(&rig, 100, 0), "");
 	for (unsigned int i = 0; i < 12; i++) {
 		job_init(&job, &rig.net, 1, 1000 + i % 3);
 		if (i & 1)
