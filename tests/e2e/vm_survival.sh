@@ -74,6 +74,13 @@ result jobs
 
 # --- removals: the host pulls the device out under load and plugs in another ------------------
 
+# The guest would wait for a device until its deadline.
+give_up() {
+	cat "$tap_dir/pull"
+	tests/qmp.py "$socket" quit
+	return 1
+}
+
 removals() {
 	local vm line k said=$out/removals.out
 
@@ -88,13 +95,13 @@ removals() {
 			# The guest may have switched the slot off because of another error.
 			tests/qmp.py "$socket" qom-set path=/machine/peripheral/npu \
 				property=surprise-removal value=true >"$tap_dir/pull" 2>&1 ||
-				grep -q "not found" "$tap_dir/pull" || return 1
+				grep -q "not found" "$tap_dir/pull" || give_up || return 1
 			;;
 		'storm: removed '*)
 			k=${line##* }
 			# Its id is free again when the slot has been switched off.
 			tests/qmp.py "$socket" device_add driver=fluidnpu id=npu bus=slot0 ||
-				return 1
+				give_up || return 1
 			;;
 		esac
 	done < <(tail -n +1 -s 0.05 -f --pid="$vm" "$said")
