@@ -132,8 +132,8 @@ void fluidnpu_ctx_blame(struct fluidnpu_ctx *ctx)
 
 	lockdep_assert_held(&ffile->fdev->hw_lock);
 
-	drm_warn(drm, "%s[%d]: queue %u: job timed out\n", ffile->comm, ffile->pid,
-		 ctx->queue->index);
+	dev_warn_ratelimited(drm->dev, "%s[%d]: queue %u: job timed out\n", ffile->comm,
+			     ffile->pid, ctx->queue->index);
 	if (++ctx->guilty != FLUIDNPU_MAX_GUILTY)
 		return;
 	WRITE_ONCE(ctx->banned, true);

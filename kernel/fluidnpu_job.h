@@ -151,7 +151,7 @@ struct fluidnpu_queue *fluidnpu_queue_find(struct fluidnpu_device *fdev, u64 coo
 void fluidnpu_queue_retire(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
 void fluidnpu_queue_collect(struct fluidnpu_queue *queue, struct list_head *done);
 void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *guilty,
-			    struct list_head *done);
+			    bool suspect, struct list_head *done);
 void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error, struct list_head *done);
 void fluidnpu_signal_done(struct list_head *done);		/* without */
 

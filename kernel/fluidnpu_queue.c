@@ -458,6 +458,7 @@ static bool fluidnpu_job_is_over(struct fluidnpu_job *job, bool taken, bool susp
  * fluidnpu_queue_restart - run the jobs in flight again, in order
  * @queue: stopped, or the device has been reset, after fluidnpu_queue_note_head()
  * @guilty: ends with -ETIME instead, if it is one of them; or NULL
+ * @suspect: something went wrong and nobody knows why: the oldest job may have done it
  * @done: jobs that have ended are added
  *
  * A job that the device had taken and that does not begin at layer 0 cannot be run
@@ -466,13 +467,12 @@ static bool fluidnpu_job_is_over(struct fluidnpu_job *job, bool taken, bool susp
  * be at once, at the layer that they would start from.
  */
 void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *guilty,
-			    struct list_head *done)
+			    bool suspect, struct list_head *done)
 {
 	struct fluidnpu_device *fdev = queue->fdev;
 	struct fluidnpu_hw_cqe cqe = { .time = fluidnpu_read64(fdev, FLUIDNPU_REG_TIME_LO) };
 	u64 taken = queue->head;
 	struct fluidnpu_job *job;
-	bool suspect = !guilty;
 
 	lockdep_assert_held(&fdev->hw_lock);
 

@@ -95,9 +95,10 @@ static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_he
 {
 	u32 i;
 
+	fluidnpu_perf_save(fdev);
+	/* Next to the halt: what the device takes in between would count as not taken. */
 	for (i = 0; i < fdev->num_queues; i++)
 		fluidnpu_queue_note_head(&fdev->queues[i]);
-	fluidnpu_perf_save(fdev);
 	fluidnpu_device_halt(fdev);
 	fluidnpu_cq_drain(fdev, done);
 }
@@ -131,10 +132,10 @@ static bool fluidnpu_device_is_there(struct fluidnpu_device *fdev, struct list_h
 
 /*
  * Start again after fluidnpu_device_quiesce(), unless there is another reason not to.
- * With as_lock and hw_lock.
+ * With as_lock and hw_lock. See fluidnpu_queue_restart().
  */
 static void fluidnpu_device_restart(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty,
-				    struct list_head *done)
+				    bool suspect, struct list_head *done)
 {
 	u32 i;
 
@@ -153,7 +154,7 @@ static void fluidnpu_device_restart(struct fluidnpu_device *fdev, struct fluidnp
 	fluidnpu_mmu_start(fdev);
 	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_ENABLE);
 	for (i = 0; i < fdev->num_queues; i++)
-		fluidnpu_queue_restart(&fdev->queues[i], guilty, done);
+		fluidnpu_queue_restart(&fdev->queues[i], guilty, suspect, done);
 }
 
 static void fluidnpu_device_uevent(struct fluidnpu_device *fdev, char *wedged)
@@ -207,7 +208,7 @@ static void fluidnpu_device_turn_on(struct fluidnpu_device *fdev, u32 why)
 	mutex_lock(&fdev->as_lock);
 	spin_lock_irqsave(&fdev->hw_lock, flags);
 	fluidnpu_device_set_off(fdev, why, 0);
-	fluidnpu_device_restart(fdev, NULL, &done);
+	fluidnpu_device_restart(fdev, NULL, false, &done);
 	dead = fdev->off & FLUIDNPU_OFF_WEDGED;
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
 	mutex_unlock(&fdev->as_lock);
@@ -234,7 +235,7 @@ static void __fluidnpu_device_reset(struct fluidnpu_device *fdev, const char *re
 		fluidnpu_device_quiesce(fdev, &done);
 		for (i = 0; i < fdev->num_queues && lose; i++)
 			fluidnpu_queue_fail_all(&fdev->queues[i], -EIO, &done);
-		fluidnpu_device_restart(fdev, guilty, &done);
+		fluidnpu_device_restart(fdev, guilty, !guilty, &done);
 		trace_fluidnpu_device_reset(fdev, fdev->off);
 	}
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);

@@ -181,7 +181,7 @@ static void fluidnpu_sched_recover(struct fluidnpu_queue *queue, struct fluidnpu
 		if (fluidnpu_queue_stop(queue)) {
 			halted = fluidnpu_cq_drain(fdev, &done);
 			fluidnpu_cq_ack(fdev, halted & ~BIT(queue->index));
-			fluidnpu_queue_restart(queue, job, &done);
+			fluidnpu_queue_restart(queue, job, false, &done);
 		} else {
 			verdict = FLUIDNPU_VERDICT_RESET;
 			guilty = job;
