@@ -18,18 +18,24 @@
 #include "fluidnpu_device.h"
 #include "fluidnpu_job.h"
 #include "fluidnpu_mmu.h"
+#include "fluidnpu_trace.h"
 
 #define FLUIDNPU_CQ_MASK	(FLUIDNPU_CQ_ENTRIES - 1)
 
 #define FLUIDNPU_CQ_POLL_MS	100
 
 /*
- * With so many jobs under way completions share an interrupt, up to so many of them. It
- * ends when there are a quarter as many, so a client that waits for each job has no delay.
- * A count that is not above the load: clients that keep it up never wait for the timer.
+ * With so many jobs that their clients do not know the end of, completions share an interrupt, up
+ * to so many of them: clients that keep that load up never wait for the timer. An interrupt
+ * that the timer causes for fewer than a quarter of them ends it: they come too slowly, or
+ * somebody waits for them.
  */
 #define FLUIDNPU_COALESCE_LOAD	32
 #define FLUIDNPU_COALESCE_COUNT	32
+#define FLUIDNPU_COALESCE_FEW	(FLUIDNPU_COALESCE_COUNT / 4)
+
+/* What the timer waits for; the rest of FLUIDNPU_COALESCE_NS is for the way to the client. */
+#define FLUIDNPU_COALESCE_TIMER_NS	(FLUIDNPU_COALESCE_NS / 10 * 9)
 
 /**
  * fluidnpu_cq_init - allocate the completion ring
@@ -150,7 +156,7 @@ u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev, struct list_head *done)
 
 	for (i = 0; i < fdev->num_queues; i++) {
 		if (seen & BIT(i))
-			fluidnpu_queue_collect(&fdev->queues[i], done);
+			fluidnpu_queue_advance(&fdev->queues[i], done);
 	}
 	return halted;
 }
@@ -176,22 +182,49 @@ void fluidnpu_cq_ack(struct fluidnpu_device *fdev, u32 halted)
 }
 
 /* One interrupt for several completions, or one for each. */
-static void fluidnpu_cq_coalesce(struct fluidnpu_device *fdev)
+static void fluidnpu_cq_coalesce(struct fluidnpu_device *fdev, bool coalesce)
 {
-	struct fluidnpu_cq *cq = &fdev->cq;
-	u32 load = atomic_read(&cq->load);
 	u32 cycles = 0;
 
-	if (fdev->off)
+	if (coalesce == fdev->cq.coalescing || fdev->off)
 		return;
-	if (cq->coalescing ? load > FLUIDNPU_COALESCE_LOAD / 4 : load < FLUIDNPU_COALESCE_LOAD)
-		return;
-
-	cq->coalescing = !cq->coalescing;
-	if (cq->coalescing)
-		cycles = mul_u64_u32_div(FLUIDNPU_COALESCE_NS, fdev->clock_hz, NSEC_PER_SEC);
+	fdev->cq.coalescing = coalesce;
+	if (coalesce)
+		cycles = mul_u64_u32_div(FLUIDNPU_COALESCE_TIMER_NS, fdev->clock_hz, NSEC_PER_SEC);
 	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_COALESCE_COUNT, FLUIDNPU_COALESCE_COUNT);
 	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_COALESCE_CYCLES, cycles);
+}
+
+/**
+ * fluidnpu_irq_completion - the completion interrupt
+ * @irq: number
+ * @data: struct fluidnpu_device
+ *
+ * Return: IRQ_HANDLED, or IRQ_NONE when the device is gone.
+ */
+irqreturn_t fluidnpu_irq_completion(int irq, void *data)
+{
+	struct fluidnpu_device *fdev = data;
+	unsigned long flags;
+	LIST_HEAD(done);
+	u32 head, count;
+	int idx;
+
+	if (!drm_dev_enter(&fdev->drm, &idx))
+		return IRQ_NONE;
+
+	spin_lock_irqsave(&fdev->hw_lock, flags);
+	head = fdev->cq.head;
+	fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev, &done));
+	count = fdev->cq.head - head;
+	if (count < FLUIDNPU_COALESCE_FEW)
+		fluidnpu_cq_coalesce(fdev, false);
+	trace_fluidnpu_irq(fdev, count);
+	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_signal_done(&done);
+
+	drm_dev_exit(idx);
+	return IRQ_HANDLED;
 }
 
 /**
@@ -204,7 +237,8 @@ void fluidnpu_cq_expect(struct fluidnpu_device *fdev)
 {
 	lockdep_assert_held(&fdev->hw_lock);
 
-	fluidnpu_cq_coalesce(fdev);
+	if (fdev->cq.load + atomic_read(&fdev->cq.unseen) >= FLUIDNPU_COALESCE_LOAD)
+		fluidnpu_cq_coalesce(fdev, true);
 	if (fdev->cq.polled)
 		return;
 	fdev->cq.polled = true;
@@ -232,7 +266,8 @@ bool fluidnpu_cq_is_idle(struct fluidnpu_device *fdev)
  * fluidnpu_cq_poll_work - look for completions whose interrupt was lost
  * @work: &fluidnpu_device.poll_work
  *
- * Only looks, without a lock, as long as jobs are in flight and nothing has come.
+ * Only looks, without a lock, as long as jobs are in flight and nothing has come. Then it may
+ * be the device that is gone, or a job that hangs.
  */
 void fluidnpu_cq_poll_work(struct work_struct *work)
 {
@@ -255,6 +290,7 @@ void fluidnpu_cq_poll_work(struct work_struct *work)
 	} else {
 		fluidnpu_device_check(fdev);
 	}
+	fluidnpu_timeout_check(fdev);
 	/* Else a job that comes now has armed it already. */
 	if (READ_ONCE(fdev->cq.polled))
 		queue_delayed_work(fdev->tdr_wq, &fdev->poll_work,

@@ -22,15 +22,21 @@
 
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
+#include "fluidnpu_limit.h"
 #include "fluidnpu_mmu.h"
 #include "fluidnpu_validate.h"
+
+/* What the kernel keeps of a context, charged to its client. */
+#define FLUIDNPU_CTX_BYTES	PAGE_SIZE
+
+static_assert(sizeof(struct fluidnpu_ctx) <= FLUIDNPU_CTX_BYTES);
 
 static void fluidnpu_file_release(struct kref *ref)
 {
 	struct fluidnpu_file *ffile = container_of(ref, struct fluidnpu_file, ref);
 
 	/* Whoever was charged to it held a reference. */
-	drm_WARN_ON(&ffile->fdev->drm, ffile->charged_bytes);
+	drm_WARN_ON(&ffile->fdev->drm, atomic64_read(&ffile->charged_bytes));
 	xa_destroy(&ffile->contexts);
 	mutex_destroy(&ffile->lock);
 	kfree(ffile);
@@ -50,9 +56,13 @@ static void fluidnpu_ctx_release(struct kref *ref)
 	struct fluidnpu_ctx *ctx = container_of(ref, struct fluidnpu_ctx, ref);
 	struct fluidnpu_device *fdev = ctx->ffile->fdev;
 
+	mutex_lock(&ctx->ffile->lock);
+	list_del(&ctx->node);
+	mutex_unlock(&ctx->ffile->lock);
 	drm_sched_entity_fini(&ctx->entity);
 	fluidnpu_event_ring_fini(&ctx->events);
 	fluidnpu_vm_put(ctx->vm);
+	fluidnpu_limit_uncharge(ctx->ffile, FLUIDNPU_CTX_BYTES);
 	fluidnpu_file_put(ctx->ffile);
 	mutex_destroy(&ctx->lock);
 	kfree(ctx);
@@ -175,9 +185,14 @@ static struct fluidnpu_ctx *fluidnpu_ctx_create(struct fluidnpu_file *ffile, u32
 	if (IS_ERR(vm))
 		return ERR_CAST(vm);
 
-	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
-	if (!ctx)
-		return ERR_PTR(-ENOMEM);
+	ret = fluidnpu_limit_charge(ffile, FLUIDNPU_CTX_BYTES);
+	if (ret)
+		return ERR_PTR(ret);
+	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
+	if (!ctx) {
+		ret = -ENOMEM;
+		goto err_uncharge;
+	}
 
 	ret = fluidnpu_event_ring_init(&ctx->events, event_obj, event_entries, &ffile->waiters);
 	if (ret)
@@ -192,15 +207,21 @@ static struct fluidnpu_ctx *fluidnpu_ctx_create(struct fluidnpu_file *ffile, u32
 	kref_init(&ctx->ref);
 	mutex_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->uring_jobs);
+	ctx->fence_context = dma_fence_context_alloc(1);
 	ctx->ffile = fluidnpu_file_get(ffile);
 	ctx->vm = fluidnpu_vm_get(vm);
 	fluidnpu_device_get_user(fdev);
+	mutex_lock(&ffile->lock);
+	list_add(&ctx->node, &ffile->ctx_list);
+	mutex_unlock(&ffile->lock);
 	return ctx;
 
 err_fini_events:
 	fluidnpu_event_ring_fini(&ctx->events);
 err_free:
 	kfree(ctx);
+err_uncharge:
+	fluidnpu_limit_uncharge(ffile, FLUIDNPU_CTX_BYTES);
 	return ERR_PTR(ret);
 }
 
@@ -293,6 +314,8 @@ int fluidnpu_ioctl_ctx_destroy(struct drm_device *drm, void *data, struct drm_fi
 	}
 	fluidnpu_event_ring_close(&ctx->events);
 	fluidnpu_ctx_put(ctx);
+	/* Who waits in poll() for the end of its jobs, after unplug, waits no longer. */
+	wake_up_poll(&ffile->waiters, EPOLLERR | EPOLLHUP);
 	return 0;
 }
 
@@ -337,12 +360,26 @@ int fluidnpu_file_open(struct drm_device *drm, struct drm_file *file)
 	ffile->fdev = to_fluidnpu_device(drm);
 	mutex_init(&ffile->lock);
 	xa_init_flags(&ffile->contexts, XA_FLAGS_ALLOC1);
+	INIT_LIST_HEAD(&ffile->ctx_list);
 	init_waitqueue_head(&ffile->waiters);
 	spin_lock_init(&ffile->uring_lock);
 	ffile->pid = task_tgid_nr(current);
 	get_task_comm(ffile->comm, current);
 	file->driver_priv = ffile;
 	return 0;
+}
+
+/* End what still waits in the schedulers, and whatever comes there now. */
+static void fluidnpu_file_kill_entities(struct fluidnpu_file *ffile)
+{
+	struct fluidnpu_ctx *ctx;
+
+	/* Whoever releases a context meanwhile waits for the lock before anything else. */
+	mutex_lock(&ffile->lock);
+	list_for_each_entry(ctx, &ffile->ctx_list, node)
+		/* Does not wait: what the device has not got yet ends with -ESRCH. */
+		drm_sched_entity_fini(&ctx->entity);
+	mutex_unlock(&ffile->lock);
 }
 
 /**
@@ -361,10 +398,9 @@ void fluidnpu_file_postclose(struct drm_device *drm, struct drm_file *file)
 	xa_for_each(&ffile->contexts, id, ctx) {
 		xa_erase(&ffile->contexts, id);
 		fluidnpu_event_ring_close(&ctx->events);
-		/* Does not wait: what the device has not got yet ends with -ESRCH. */
-		drm_sched_entity_fini(&ctx->entity);
 		fluidnpu_ctx_put(ctx);
 	}
+	fluidnpu_file_kill_entities(ffile);
 	/* It holds a reference of the file: who only holds a buffer shall not keep it. */
 	fluidnpu_vm_put(ffile->vm);
 	ffile->vm = NULL;

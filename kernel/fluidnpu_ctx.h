@@ -36,10 +36,11 @@ struct poll_table_struct;
  * @ref: of the open file, its contexts, which jobs can keep alive, its address
  *	space and the buffers that it created
  * @fdev: the device
- * @lock: protects the creation of @vm
+ * @lock: protects the creation of @vm, and @ctx_list
  * @vm: address space; made with the first buffer, so that clients that only
  *	look do not use one up; NULL again when the file is closed
  * @contexts: struct fluidnpu_ctx by id
+ * @ctx_list: all of them, those that jobs keep alive after CTX_DESTROY too; protected by @lock
  * @waiters: in poll()
  * @uring_lock: protects the ties between jobs and io_uring commands; taken in interrupts
  * @memory_bytes: of the buffers that it created and that are not freed
@@ -57,10 +58,11 @@ struct fluidnpu_file {
 	struct mutex lock; /* see above */
 	struct fluidnpu_vm *vm;
 	struct xarray contexts;
+	struct list_head ctx_list;
 	wait_queue_head_t waiters;
 	spinlock_t uring_lock; /* see above */
 	atomic64_t memory_bytes;
-	u64 charged_bytes;
+	atomic64_t charged_bytes;
 	struct fluidnpu_stats stats;
 	atomic64_t npu_cycles;
 	u32 guilty;
@@ -74,12 +76,16 @@ struct fluidnpu_file {
  * @ref: of the id and the jobs
  * @id: for user space, in traces; set before the context can be found
  * @ffile: client
+ * @node: in fluidnpu_file.ctx_list
  * @vm: address space of its jobs
  * @queue: hardware queue
- * @entity: its jobs that wait for the hardware
+ * @fence_context: of its jobs' fences
+ * @seqno: of the last one; protected by @lock
+ * @entity: its jobs in the scheduler
+ * @num_scheduled: of them; grows with @lock
  * @events: event ring
  * @uring_jobs: struct fluidnpu_uring of jobs that an io_uring command waits for
- * @lock: jobs enter @entity in the order of their sequence numbers; one CANCEL at a time
+ * @lock: jobs are committed in the order of their sequence numbers; one CANCEL at a time
  * @stats: what it has used
  * @jobs: that have not ended, by user_data; protected by hw_lock
  * @guilty: jobs that timed out; protected by hw_lock
@@ -89,9 +95,13 @@ struct fluidnpu_ctx {
 	struct kref ref;
 	u32 id;
 	struct fluidnpu_file *ffile;
+	struct list_head node;
 	struct fluidnpu_vm *vm;
 	struct fluidnpu_queue *queue;
+	u64 fence_context;
+	u64 seqno;
 	struct drm_sched_entity entity;
+	atomic_t num_scheduled;
 	struct fluidnpu_event_ring events;
 	struct list_head uring_jobs;
 	struct mutex lock; /* see above */

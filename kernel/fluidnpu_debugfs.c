@@ -66,7 +66,7 @@ static void fluidnpu_show_queue(struct seq_file *m, struct fluidnpu_queue *queue
 		fluidnpu_show_job(m, job);
 		seq_printf(m, " client=%d (%s) ctx=%u%s\n", job->ctx->ffile->pid,
 			   job->ctx->ffile->comm, job->ctx->id,
-			   job->slot == FLUIDNPU_NO_SLOT ? " ended" : "");
+			   job->ended ? " ended" : job->slot == FLUIDNPU_NO_SLOT ? " waits" : "");
 	}
 }
 

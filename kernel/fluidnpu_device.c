@@ -73,28 +73,6 @@ static void fluidnpu_put_work(struct work_struct *work)
 	drm_dev_put(&fdev->drm);
 }
 
-static irqreturn_t fluidnpu_irq_completion(int irq, void *data)
-{
-	struct fluidnpu_device *fdev = data;
-	unsigned long flags;
-	LIST_HEAD(done);
-	u32 head;
-	int idx;
-
-	if (!drm_dev_enter(&fdev->drm, &idx))
-		return IRQ_NONE;
-
-	spin_lock_irqsave(&fdev->hw_lock, flags);
-	head = fdev->cq.head;
-	fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev, &done));
-	trace_fluidnpu_irq(fdev, fdev->cq.head - head);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
-	fluidnpu_signal_done(&done);
-
-	drm_dev_exit(idx);
-	return IRQ_HANDLED;
-}
-
 static irqreturn_t fluidnpu_irq_error(int irq, void *data)
 {
 	struct fluidnpu_device *fdev = data;
@@ -202,7 +180,7 @@ static int fluidnpu_device_init_sw(struct fluidnpu_device *fdev)
 	ida_init(&fdev->as_ida);
 	INIT_LIST_HEAD(&fdev->bos);
 	fluidnpu_reset_init(fdev);
-	INIT_WORK(&fdev->free_work, fluidnpu_sched_free_work);
+	INIT_WORK(&fdev->free_work, fluidnpu_job_release_work);
 	INIT_WORK(&fdev->put_work, fluidnpu_put_work);
 	init_llist_head(&fdev->free_jobs);
 	refcount_set(&fdev->users, 1);
@@ -218,7 +196,8 @@ static int fluidnpu_device_init_sw(struct fluidnpu_device *fdev)
 	if (ret)
 		return ret;
 
-	fdev->tdr_wq = alloc_ordered_workqueue("fluidnpu-tdr", 0);
+	/* Whoever reclaims memory may wait for fences, and they for this. */
+	fdev->tdr_wq = alloc_ordered_workqueue("fluidnpu-tdr", WQ_MEM_RECLAIM);
 	if (!fdev->tdr_wq)
 		return -ENOMEM;
 	return drmm_add_action_or_reset(&fdev->drm, fluidnpu_destroy_tdr_wq, fdev->tdr_wq);

@@ -51,12 +51,10 @@ struct fluidnpu_job;
 struct fluidnpu_vm;
 
 /**
- * struct fluidnpu_queue - a hardware queue and the scheduler that feeds it
+ * struct fluidnpu_queue - a hardware queue and its scheduler
  * @fdev: the device
  * @index: of the queue in the device
- * @sched: hands over at most FLUIDNPU_RING_JOBS jobs at a time
- * @fence_context: of the hardware fences
- * @seqno: of the last hardware fence
+ * @sched: has the jobs that cannot come here at once, see fluidnpu_sched.c
  * @ring: submission ring
  * @ring_dma: its bus address
  * @tables: sample tables, max_batch entries for each slot
@@ -66,8 +64,9 @@ struct fluidnpu_vm;
  * @tail: serial number of the next entry to write
  * @free_slots: bit mask
  * @slots: the jobs that the device has, NULL where free
- * @jobs: these and those that have ended before an older one, whose fences wait
- *	for that one; in the order of the ring
+ * @waiting: jobs that no slot was free for
+ * @jobs: all of these and those that have ended before an older one, whose fences wait
+ *	for that one; in the order in which they came
  * @busy: what its jobs have had of the NPU
  * @watched: the oldest job has been seen with nothing that keeps it from ending, and no
  *	job of this queue or one above has ended since
@@ -80,8 +79,6 @@ struct fluidnpu_queue {
 	struct fluidnpu_device *fdev;
 	u32 index;
 	struct drm_gpu_scheduler sched;
-	u64 fence_context;
-	u64 seqno;
 	struct fluidnpu_hw_sqe *ring;
 	dma_addr_t ring_dma;
 	struct fluidnpu_hw_sample *tables;
@@ -91,6 +88,7 @@ struct fluidnpu_queue {
 	u64 tail;
 	u64 free_slots;
 	struct fluidnpu_job *slots[FLUIDNPU_RING_JOBS];
+	struct list_head waiting;
 	struct list_head jobs;
 	struct fluidnpu_busy busy;
 	bool watched;
@@ -106,7 +104,9 @@ struct fluidnpu_queue {
  * @acked: what the device knows of @head
  * @polled: fluidnpu_device.poll_work is on its way
  * @coalescing: completions share interrupts
- * @load: jobs that the scheduler has got and not yet freed; needs no lock
+ * @load: jobs that have been committed and not ended
+ * @unseen: jobs that have ended and whose io_uring commands their clients have not got;
+ *	needs no lock
  *
  * Protected by fluidnpu_device.hw_lock.
  */
@@ -117,7 +117,8 @@ struct fluidnpu_cq {
 	u32 acked;
 	bool polled;
 	bool coalescing;
-	atomic_t load;
+	u32 load;
+	atomic_t unseen;
 };
 
 /**
@@ -146,15 +147,16 @@ struct fluidnpu_cq {
  * @bos: buffers that are mapped for DMA, to unmap them when the device goes
  * @tdr_wq: ordered; timeouts and resets
  * @reset_work: reset after STATUS.FATAL
- * @poll_work: looks for completions whose interrupt was lost, and whether the device is
- *	still there
+ * @poll_work: looks for completions whose interrupt was lost, whether the device is
+ *	still there, and for jobs that hang
+ * @uevent_work: tells user space of resets
  * @num_fatal: of those in a row, for @reset_work
  * @last_fatal: jiffies of the last one
  * @coredump: snapshot for user space
+ * @pm_users: of fluidnpu_pm_get()
  * @suspended: the system sleeps or is about to, the schedulers are stopped
  * @free_jobs: jobs whose resources wait for @free_work
- * @free_work: frees what a job holds; taking reservation locks in the
- *	scheduler's own work could deadlock with a fence waiter
+ * @free_work: frees what a job holds, see fluidnpu_job_release()
  * @users: fences and contexts that outlive remove(), plus one for the driver
  * @put_work: drops the device reference that @users holds
  */
@@ -182,9 +184,11 @@ struct fluidnpu_device {
 	struct workqueue_struct *tdr_wq;
 	struct work_struct reset_work;
 	struct delayed_work poll_work;
+	struct work_struct uevent_work;
 	u32 num_fatal;
 	unsigned long last_fatal;
 	struct fluidnpu_coredump *coredump;
+	atomic_t pm_users;
 	bool suspended;
 	struct llist_head free_jobs;
 	struct work_struct free_work;
@@ -222,9 +226,9 @@ int fluidnpu_device_error(struct fluidnpu_device *fdev);
 bool fluidnpu_device_is_ready(struct fluidnpu_device *fdev);
 void fluidnpu_device_halt(struct fluidnpu_device *fdev);
 void fluidnpu_device_let_go(struct fluidnpu_device *fdev);
-void fluidnpu_device_sleep(struct fluidnpu_device *fdev);
+bool fluidnpu_device_sleep(struct fluidnpu_device *fdev);
 void fluidnpu_device_wake(struct fluidnpu_device *fdev);
-bool fluidnpu_device_drain(struct fluidnpu_device *fdev, u32 bound_ms);
+void fluidnpu_device_drain(struct fluidnpu_device *fdev, u32 bound_ms);
 void fluidnpu_device_check(struct fluidnpu_device *fdev);
 void fluidnpu_device_reset(struct fluidnpu_device *fdev, const char *reason,
 			   struct fluidnpu_job *guilty);

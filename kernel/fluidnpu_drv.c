@@ -23,6 +23,7 @@
 #include "fluidnpu_job.h"
 #include "fluidnpu_pm.h"
 #include "fluidnpu_query.h"
+#include "fluidnpu_submit.h"
 #include "fluidnpu_sysfs.h"
 #include "fluidnpu_uring.h"
 

@@ -193,6 +193,38 @@ int fluidnpu_event_reserve(struct fluidnpu_event_ring *ring, u32 count)
 	return ret;
 }
 
+/* @event: to be written first, into a reserved entry; or NULL. */
+static void fluidnpu_event_use(struct fluidnpu_event_ring *ring, u32 count,
+			       const struct drm_fluidnpu_event *event)
+{
+	unsigned long flags;
+	__poll_t wake = 0;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	ring->reserved -= count;
+	if (!ring->closed) {
+		if (event) {
+			ring->events[ring->producer & (ring->entries - 1)] = *event;
+			ring->producer++;
+			/* Pairs with the user's acquire: the entry first, then the index. */
+			smp_store_release(&ring->shared->producer, ring->producer);
+			if (ring->eventfd)
+				eventfd_signal(ring->eventfd);
+			wake |= EPOLLIN | EPOLLRDNORM;
+		}
+		/* Once the device is gone poll() has waited for this alone. */
+		if (!ring->reserved)
+			wake |= EPOLLERR | EPOLLHUP;
+		if (wake)
+			fluidnpu_event_check_waits(ring);
+	}
+	spin_unlock_irqrestore(&ring->lock, flags);
+
+	/* The barrier in it pairs with the one of poll_wait(): seen there, or woken here. */
+	if (wake && wq_has_sleeper(ring->waiters))
+		wake_up_poll(ring->waiters, wake);
+}
+
 /**
  * fluidnpu_event_unreserve - give back entries that a job did not need
  * @ring: event ring
@@ -200,47 +232,19 @@ int fluidnpu_event_reserve(struct fluidnpu_event_ring *ring, u32 count)
  */
 void fluidnpu_event_unreserve(struct fluidnpu_event_ring *ring, u32 count)
 {
-	unsigned long flags;
-	bool wake;
-
-	spin_lock_irqsave(&ring->lock, flags);
-	ring->reserved -= count;
-	wake = !ring->reserved && !ring->closed;
-	if (wake)
-		fluidnpu_event_check_waits(ring);
-	spin_unlock_irqrestore(&ring->lock, flags);
-
-	/* Once the device is gone poll() has waited for this alone. */
-	if (wake)
-		wake_up_poll(ring->waiters, EPOLLERR | EPOLLHUP);
+	fluidnpu_event_use(ring, count, NULL);
 }
 
 /**
  * fluidnpu_event_post - write an event
- * @ring: with at least one reserved entry, which is used up
+ * @ring: event ring
  * @event: copied
+ * @count: reserved entries that go with it, at least one: more if it is a job's last
  */
-void fluidnpu_event_post(struct fluidnpu_event_ring *ring, const struct drm_fluidnpu_event *event)
+void fluidnpu_event_post(struct fluidnpu_event_ring *ring, const struct drm_fluidnpu_event *event,
+			 u32 count)
 {
-	unsigned long flags;
-	bool wake = false;
-
-	spin_lock_irqsave(&ring->lock, flags);
-	ring->reserved--;
-	if (!ring->closed) {
-		ring->events[ring->producer & (ring->entries - 1)] = *event;
-		ring->producer++;
-		/* Pairs with the user's acquire: the entry first, then the index. */
-		smp_store_release(&ring->shared->producer, ring->producer);
-		if (ring->eventfd)
-			eventfd_signal(ring->eventfd);
-		fluidnpu_event_check_waits(ring);
-		wake = true;
-	}
-	spin_unlock_irqrestore(&ring->lock, flags);
-
-	if (wake)
-		wake_up_poll(ring->waiters, EPOLLIN | EPOLLRDNORM);
+	fluidnpu_event_use(ring, count, event);
 }
 
 /**

@@ -80,7 +80,8 @@ void fluidnpu_event_ring_close(struct fluidnpu_event_ring *ring);
 void fluidnpu_event_ring_poll(struct fluidnpu_event_ring *ring, bool *readable, bool *expects);
 int fluidnpu_event_reserve(struct fluidnpu_event_ring *ring, u32 count);
 void fluidnpu_event_unreserve(struct fluidnpu_event_ring *ring, u32 count);
-void fluidnpu_event_post(struct fluidnpu_event_ring *ring, const struct drm_fluidnpu_event *event);
+void fluidnpu_event_post(struct fluidnpu_event_ring *ring, const struct drm_fluidnpu_event *event,
+			 u32 count);
 
 void fluidnpu_event_wait_init(struct fluidnpu_event_wait *wait, u32 target, u32 user_data);
 bool fluidnpu_event_wait_add(struct fluidnpu_event_ring *ring, struct fluidnpu_event_wait *wait,

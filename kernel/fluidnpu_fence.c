@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * FluidNPU accel driver: hardware fences.
+ * FluidNPU accel driver: the fences of jobs.
  *
- * A fence is allocated when its job is submitted, because nothing may be
- * allocated later, and initialised when the job enters the ring, so that the
- * sequence numbers of a queue are in ring order.
+ * There is one for each job, whichever way it takes to the ring; it is what user space and
+ * other drivers get to see. A fence is allocated when its job is prepared, because nothing may
+ * be allocated later, and initialised when the job is committed, so that the numbers of a
+ * context's fences are in the order of its jobs.
  *
  * Other drivers and user space may keep a fence for as long as they like. It
- * therefore pins the device (whose scheduler's name the core still prints)
- * and the module (whose code &fluidnpu_fence_ops is).
+ * therefore pins the device and the module (whose code &fluidnpu_fence_ops is).
  */
 #include <linux/slab.h>
 
-#include <drm/gpu_scheduler.h>
-
+#include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
 #include "fluidnpu_fence.h"
+
+static struct fluidnpu_fence *to_fluidnpu_fence(struct dma_fence *base)
+{
+	return container_of(base, struct fluidnpu_fence, base);
+}
 
 static const char *fluidnpu_fence_get_driver_name(struct dma_fence *base)
 {
@@ -29,8 +33,7 @@ static const char *fluidnpu_fence_get_timeline_name(struct dma_fence *base)
 
 static void fluidnpu_fence_release(struct dma_fence *base)
 {
-	struct fluidnpu_fence *fence = container_of(base, struct fluidnpu_fence, base);
-	struct fluidnpu_device *fdev = fence->fdev;
+	struct fluidnpu_device *fdev = to_fluidnpu_fence(base)->queue->fdev;
 
 	dma_fence_free(base);
 	fluidnpu_device_put_user(fdev);
@@ -53,42 +56,40 @@ struct fluidnpu_fence *fluidnpu_fence_alloc(void)
 }
 
 /**
- * fluidnpu_fence_init - make the next fence of a queue
+ * fluidnpu_fence_init - make the next fence of a context
  * @fence: not initialised yet
- * @queue: whose job enters the ring; hw_lock is held
+ * @ctx: whose job is being committed, with its lock
  */
-void fluidnpu_fence_init(struct fluidnpu_fence *fence, struct fluidnpu_queue *queue)
+void fluidnpu_fence_init(struct fluidnpu_fence *fence, struct fluidnpu_ctx *ctx)
 {
-	lockdep_assert_held(&queue->fdev->hw_lock);
+	lockdep_assert_held(&ctx->lock);
 
-	fluidnpu_device_get_user(queue->fdev);
-	fence->fdev = queue->fdev;
+	fluidnpu_device_get_user(ctx->queue->fdev);
+	fence->queue = ctx->queue;
 	spin_lock_init(&fence->lock);
-	dma_fence_init(&fence->base, &fluidnpu_fence_ops, &fence->lock,
-		       queue->fence_context, ++queue->seqno);
+	dma_fence_init(&fence->base, &fluidnpu_fence_ops, &fence->lock, ctx->fence_context,
+		       ++ctx->seqno);
 }
 
 /**
- * fluidnpu_fence_pin_finished - make a finished fence pin device and module
- * @fence: hardware fence of a job that never reached the hardware
- * @queue: where it was headed
- * @s_fence: the job's scheduler fences, signalled
+ * fluidnpu_fence_is_ordered - would a job run after this fence anyway?
+ * @fence: any fence
+ * @ctx: whose next job would have to wait for it
  *
- * The core's fences refer to their scheduler for as long as they live, but hold
- * only the hardware fence, if there is one. So they get one here.
+ * Jobs of a context keep their order, and a queue runs its jobs one after another, but for
+ * those that are injected: they join what runs.
+ *
+ * Return: whether a job of @ctx that is not injected need not wait for @fence.
  */
-void fluidnpu_fence_pin_finished(struct fluidnpu_fence *fence, struct fluidnpu_queue *queue,
-				 struct drm_sched_fence *s_fence)
+bool fluidnpu_fence_is_ordered(struct dma_fence *fence, struct fluidnpu_ctx *ctx)
 {
-	unsigned long flags;
+	struct fluidnpu_fence *ours;
 
-	spin_lock_irqsave(&queue->fdev->hw_lock, flags);
-	fluidnpu_fence_init(fence, queue);
-	spin_unlock_irqrestore(&queue->fdev->hw_lock, flags);
-
-	dma_fence_signal(&fence->base);
-	/* Pairs with the acquire in fluidnpu_fence_end_time() and in the core. */
-	smp_store_release(&s_fence->parent, dma_fence_get(&fence->base));
+	if (fence->ops != &fluidnpu_fence_ops)
+		return false;
+	ours = to_fluidnpu_fence(fence);
+	return fence->context == ctx->fence_context ||
+	       (ours->queue == ctx->queue && READ_ONCE(ours->ordered));
 }
 
 /**
@@ -101,21 +102,4 @@ void fluidnpu_fence_put(struct fluidnpu_fence *fence)
 		dma_fence_put(&fence->base);
 	else
 		kfree(fence);
-}
-
-/**
- * fluidnpu_fence_end_time - when did the device end this job
- * @finished: signalled finished fence of a job of this driver
- *
- * Return: device time, or 0 when the job did not get to an end on the device.
- */
-u64 fluidnpu_fence_end_time(struct dma_fence *finished)
-{
-	struct drm_sched_fence *s_fence = to_drm_sched_fence(finished);
-	/* Pairs with the release in drm_sched_fence_set_parent(). */
-	struct dma_fence *parent = smp_load_acquire(&s_fence->parent);
-
-	if (!parent || parent->ops != &fluidnpu_fence_ops)
-		return 0;
-	return container_of(parent, struct fluidnpu_fence, base)->end_time;
 }

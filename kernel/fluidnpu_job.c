@@ -10,6 +10,7 @@
  * still waits in the scheduler, it ends when its turn comes.
  */
 #include <linux/rbtree.h>
+#include <linux/slab.h>
 
 #include <drm/drm_device.h>
 #include <drm/drm_drv.h>
@@ -19,7 +20,10 @@
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
 #include "fluidnpu_fence.h"
+#include "fluidnpu_gem.h"
 #include "fluidnpu_job.h"
+#include "fluidnpu_limit.h"
+#include "fluidnpu_pm.h"
 #include "fluidnpu_trace.h"
 #include "fluidnpu_validate.h"
 
@@ -49,7 +53,7 @@ static void fluidnpu_job_post(struct fluidnpu_job *job, const struct fluidnpu_hw
 		event.margin = cqe->margin;
 	}
 	job->events_left--;
-	fluidnpu_event_post(&job->ctx->events, &event);
+	fluidnpu_event_post(&job->ctx->events, &event, 1);
 }
 
 /**
@@ -72,6 +76,9 @@ bool fluidnpu_job_sample(struct fluidnpu_job *job, struct fluidnpu_hw_cqe *cqe)
 		return true;
 
 	if (cqe->type == FLUIDNPU_CQE_HEAD) {
+		/* Not asked for, and no room is reserved for it. */
+		if (!(job->flags & DRM_FLUIDNPU_JOB_NO_EXIT))
+			return true;
 		/* After a replay the device tells of some heads again. */
 		if (job->reported[cqe->sample] & BIT(cqe->exit_index))
 			return true;
@@ -106,9 +113,37 @@ void fluidnpu_job_hand_back(struct fluidnpu_job *job, const struct fluidnpu_hw_c
 	}
 }
 
+static bool fluidnpu_job_less(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct fluidnpu_job, ctx_node)->user_data <
+	       rb_entry(b, struct fluidnpu_job, ctx_node)->user_data;
+}
+
+/**
+ * fluidnpu_job_remember - let YIELD find a job
+ * @job: being committed, in the order of its context
+ */
+void fluidnpu_job_remember(struct fluidnpu_job *job)
+{
+	struct fluidnpu_device *fdev = job->ctx->ffile->fdev;
+
+	lockdep_assert_held(&fdev->hw_lock);
+
+	fdev->cq.load++;
+	/* Equal ones stay in the order in which they came. */
+	rb_add(&job->ctx_node, &job->ctx->jobs, fluidnpu_job_less);
+}
+
+/* YIELD shall not find @job any more. */
+static void fluidnpu_job_forget(struct fluidnpu_job *job)
+{
+	job->ctx->ffile->fdev->cq.load--;
+	rb_erase(&job->ctx_node, &job->ctx->jobs);
+}
+
 /**
  * fluidnpu_job_end - note how a job ended and tell user space
- * @job: in no slot any more, or never been in one; its fence is initialised
+ * @job: in no slot any more, or never been in one, on fluidnpu_queue.jobs
  * @error: 0 or a negative errno
  * @cqe: the device's completion or NULL
  *
@@ -126,6 +161,7 @@ void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu
 	lockdep_assert_held(&ctx->ffile->fdev->hw_lock);
 
 	fluidnpu_job_forget(job);
+	job->ended = true;
 	job->error = error;
 	fluidnpu_perf_job_end(job, error, cqe);
 	trace_fluidnpu_job_end(job, error, cqe);
@@ -141,42 +177,8 @@ void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu
 	if (error)
 		dma_fence_set_error(&job->fence->base, error);
 
-	/* The last reservation goes with the event, whose waiters look at both. */
-	fluidnpu_event_unreserve(&ctx->events, job->events_left - 1);
+	fluidnpu_event_post(&ctx->events, &event, job->events_left);
 	job->events_left = 0;
-	fluidnpu_event_post(&ctx->events, &event);
-}
-
-static bool fluidnpu_job_less(struct rb_node *a, const struct rb_node *b)
-{
-	return rb_entry(a, struct fluidnpu_job, ctx_node)->user_data <
-	       rb_entry(b, struct fluidnpu_job, ctx_node)->user_data;
-}
-
-/**
- * fluidnpu_job_remember - let YIELD find a job
- * @job: about to be pushed, in the order of its context
- */
-void fluidnpu_job_remember(struct fluidnpu_job *job)
-{
-	lockdep_assert_held(&job->ctx->ffile->fdev->hw_lock);
-
-	/* Equal ones stay in the order in which they came. */
-	rb_add(&job->ctx_node, &job->ctx->jobs, fluidnpu_job_less);
-}
-
-/**
- * fluidnpu_job_forget - YIELD shall not find a job any more
- * @job: ended, or freed without having run
- */
-void fluidnpu_job_forget(struct fluidnpu_job *job)
-{
-	lockdep_assert_held(&job->ctx->ffile->fdev->hw_lock);
-
-	if (RB_EMPTY_NODE(&job->ctx_node))
-		return;
-	rb_erase(&job->ctx_node, &job->ctx->jobs);
-	RB_CLEAR_NODE(&job->ctx_node);
 }
 
 static int fluidnpu_job_cmp(const void *key, const struct rb_node *node)
@@ -200,6 +202,57 @@ static int fluidnpu_ctx_yield(struct fluidnpu_ctx *ctx, u64 user_data)
 		fluidnpu_queue_push_yield(ctx->queue, job);
 	job->yield = true;
 	return 0;
+}
+
+/**
+ * fluidnpu_job_release - free a job and drop what it holds
+ * @job: never committed, or ended and signalled; not initialised for the scheduler, or that has
+ *	let go of it
+ *
+ * In process context, without locks.
+ */
+void fluidnpu_job_release(struct fluidnpu_job *job)
+{
+	struct fluidnpu_ctx *ctx = job->ctx;
+
+	if (job->events_left)
+		fluidnpu_event_unreserve(&ctx->events, job->events_left);
+	while (job->num_mappings)
+		fluidnpu_mapping_put(job->mappings[--job->num_mappings]);
+	fluidnpu_fence_put(job->fence);
+	if (job->awake)
+		fluidnpu_pm_put(ctx->ffile->fdev);
+	fluidnpu_limit_uncharge(ctx->ffile, job->bytes);
+	kfree(job);
+	fluidnpu_ctx_put(ctx);
+}
+
+/**
+ * fluidnpu_job_release_later - fluidnpu_job_release() from any context
+ * @job: likewise
+ */
+void fluidnpu_job_release_later(struct fluidnpu_job *job)
+{
+	struct fluidnpu_device *fdev = job->ctx->ffile->fdev;
+
+	if (llist_add(&job->free_node, &fdev->free_jobs))
+		queue_work(fluidnpu_wq, &fdev->free_work);
+}
+
+/**
+ * fluidnpu_job_release_work - release the jobs that have ended
+ * @work: &fluidnpu_device.free_work
+ *
+ * The last job may take the device with it.
+ */
+void fluidnpu_job_release_work(struct work_struct *work)
+{
+	struct fluidnpu_device *fdev = container_of(work, struct fluidnpu_device, free_work);
+	struct llist_node *list = llist_reverse_order(llist_del_all(&fdev->free_jobs));
+	struct fluidnpu_job *job, *next;
+
+	llist_for_each_entry_safe(job, next, list, free_node)
+		fluidnpu_job_release(job);
 }
 
 /**

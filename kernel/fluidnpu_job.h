@@ -5,6 +5,7 @@
 #ifndef _FLUIDNPU_JOB_H
 #define _FLUIDNPU_JOB_H
 
+#include <linux/interrupt.h>
 #include <linux/list.h>
 #include <linux/llist.h>
 #include <linux/rbtree.h>
@@ -25,15 +26,19 @@ struct fluidnpu_queue;
 
 /**
  * struct fluidnpu_job - a batch of samples and a program
- * @base: for the scheduler
+ * @base: for the scheduler, if it gets the job, see fluidnpu_sched.c
+ * @scheduled: @base is initialised
+ * @bytes: charged to its client, see fluidnpu_limit.c
  * @ctx: where it came from; pins address space, event ring and device
- * @fence: hardware fence
+ * @fence: signals when it has ended
  * @uring: io_uring command that waits for it
  * @free_node: in fluidnpu_device.free_jobs
  * @node: in fluidnpu_queue.jobs, then in a list of those whose fences are about to be signalled
+ * @wait_node: in fluidnpu_queue.waiting
  * @ctx_node: in fluidnpu_ctx.jobs
  * @slot: index into fluidnpu_queue.slots while the device has it
- * @pushed: when it came there, jiffies
+ * @ended: it has ended, but perhaps not those before it
+ * @pushed: when it came to the device, jiffies
  * @cookie: tells the device's completions of this run of the job from others
  * @error: how it ended, 0 or a negative errno
  * @yield: its samples are wanted back
@@ -54,19 +59,24 @@ struct fluidnpu_queue;
  * @num_samples: entries of @samples
  * @samples: what user space asked for
  *
- * Until the job is pushed it belongs to the submitter, then to the scheduler;
- * @node, @slot, @pushed, @cookie, @error, @yield, @replays, @events_left, @left, @reported and
- * @running are protected by hw_lock from then on, and @ctx_node is always.
+ * Until the job is committed it belongs to the submitter, from then on to the queue, once it has
+ * come there, and to the scheduler, if that got it: see fluidnpu_signal_done(). @node, @wait_node,
+ * @slot, @ended, @pushed, @cookie, @error, @yield, @replays, @events_left, @left, @reported and
+ * @running are protected by hw_lock then, and @ctx_node is always.
  */
 struct fluidnpu_job {
 	struct drm_sched_job base;
+	bool scheduled;
+	size_t bytes;
 	struct fluidnpu_ctx *ctx;
 	struct fluidnpu_fence *fence;
 	struct fluidnpu_uring uring;
 	struct llist_node free_node;
 	struct list_head node;
+	struct list_head wait_node;
 	struct rb_node ctx_node;
 	u32 slot;
+	bool ended;
 	unsigned long pushed;
 	u64 cookie;
 	int error;
@@ -96,38 +106,26 @@ struct fluidnpu_job {
 #define FLUIDNPU_MAX_JOB_BOS	64
 #define FLUIDNPU_MAX_SYNCS	64
 
-/* fluidnpu_submit.c */
 struct drm_device;
 struct drm_file;
-struct fluidnpu_file;
-struct fluidnpu_submit;
-
-int fluidnpu_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file);
-int fluidnpu_ioctl_inject(struct drm_device *drm, void *data, struct drm_file *file);
-
-struct fluidnpu_submit *fluidnpu_submit_prepare_one(struct drm_file *file, u32 ctx_id,
-						    const struct drm_fluidnpu_job *args,
-						    bool inject);
-struct fluidnpu_job *fluidnpu_submit_first_job(struct fluidnpu_submit *submit);
-int fluidnpu_submit_lock(struct fluidnpu_submit *submit, bool interruptible);
-void fluidnpu_submit_commit(struct fluidnpu_submit *submit, struct dma_fence_cb *cb,
-			    dma_fence_func_t func);
-void fluidnpu_submit_free(struct fluidnpu_submit *submit);
-
-void fluidnpu_job_release(struct fluidnpu_job *job);
 
 /* fluidnpu_sched.c */
 int fluidnpu_sched_init(struct fluidnpu_queue *queue);
-void fluidnpu_sched_free_work(struct work_struct *work);
-void fluidnpu_sched_update_timeout(struct drm_gpu_scheduler *sched);
+int fluidnpu_sched_prepare(struct fluidnpu_job *job, struct drm_file *file);
+void fluidnpu_sched_push(struct fluidnpu_job *job);
+
+/* fluidnpu_timeout.c */
+void fluidnpu_timeout_check(struct fluidnpu_device *fdev);
 
 /* fluidnpu_job.c */
 int fluidnpu_ioctl_yield(struct drm_device *drm, void *data, struct drm_file *file);
 int fluidnpu_yield(struct drm_file *file, const struct drm_fluidnpu_yield *args);
+void fluidnpu_job_release(struct fluidnpu_job *job);
+void fluidnpu_job_release_later(struct fluidnpu_job *job);
+void fluidnpu_job_release_work(struct work_struct *work);
 
 /* With hw_lock. */
 void fluidnpu_job_remember(struct fluidnpu_job *job);
-void fluidnpu_job_forget(struct fluidnpu_job *job);
 bool fluidnpu_job_sample(struct fluidnpu_job *job, struct fluidnpu_hw_cqe *cqe);
 void fluidnpu_job_hand_back(struct fluidnpu_job *job, const struct fluidnpu_hw_cqe *cqe);
 void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu_hw_cqe *cqe);
@@ -137,19 +135,18 @@ int fluidnpu_queue_init(struct fluidnpu_queue *queue);		/* without */
 void fluidnpu_queue_start(struct fluidnpu_queue *queue);
 u32 fluidnpu_queue_status(struct fluidnpu_queue *queue);
 void fluidnpu_queue_resume(struct fluidnpu_queue *queue);
-void fluidnpu_queue_note_head(struct fluidnpu_queue *queue);
 bool fluidnpu_queue_stop(struct fluidnpu_queue *queue);
 bool fluidnpu_queue_can_restart(struct fluidnpu_queue *queue);
 const struct fluidnpu_hw_sqe *fluidnpu_queue_entry(const struct fluidnpu_queue *queue,
 						   const struct fluidnpu_job *job);
-int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
-void fluidnpu_queue_pass(struct fluidnpu_queue *queue, struct fluidnpu_job *job, int error,
-			 struct list_head *done);
+bool fluidnpu_queue_has_room(struct fluidnpu_queue *queue, u32 jobs);	/* without */
+void fluidnpu_queue_add(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
+void fluidnpu_queue_pass(struct fluidnpu_queue *queue, struct fluidnpu_job *job, int error);
 void fluidnpu_queue_push_yield(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
 struct fluidnpu_queue *fluidnpu_queue_find(struct fluidnpu_device *fdev, u64 cookie,
 					   struct fluidnpu_job **job);
 void fluidnpu_queue_retire(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
-void fluidnpu_queue_collect(struct fluidnpu_queue *queue, struct list_head *done);
+void fluidnpu_queue_advance(struct fluidnpu_queue *queue, struct list_head *done);
 void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *guilty,
 			    bool suspect, struct list_head *done);
 void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error, struct list_head *done);
@@ -163,5 +160,6 @@ void fluidnpu_cq_ack(struct fluidnpu_device *fdev, u32 halted);
 void fluidnpu_cq_expect(struct fluidnpu_device *fdev);
 bool fluidnpu_cq_is_idle(struct fluidnpu_device *fdev);
 void fluidnpu_cq_poll_work(struct work_struct *work);		/* without */
+irqreturn_t fluidnpu_irq_completion(int irq, void *data);	/* without */
 
 #endif

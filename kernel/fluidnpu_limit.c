@@ -11,15 +11,16 @@
  *   as long as somebody else holds the buffer;
  * - page tables, to the client whose address space they make;
  * - FLUIDNPU_MAPPING_BYTES for each buffer in an address space, imported ones
- *   too: what the kernel keeps of it, so that very many small buffers count.
+ *   too: what the kernel keeps of it, so that very many small buffers count;
+ * - contexts, and jobs from their submission to their release.
  *
  * All of it is also charged to the memory cgroup of whoever asks for it, and
  * an allocation that cannot be had fails instead of waking the OOM killer.
  */
+#include <linux/atomic.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/sizes.h>
-#include <linux/spinlock.h>
 
 #include <drm/drm_print.h>
 
@@ -36,9 +37,8 @@ module_param(total_memory_mib, uint, 0644);
 MODULE_PARM_DESC(total_memory_mib,
 		 "memory that all clients together may take, MiB (0: three quarters of RAM)");
 
-/* Protects what is charged, here and in struct fluidnpu_file. */
-static DEFINE_SPINLOCK(fluidnpu_limit_lock);
-static u64 fluidnpu_charged_bytes;
+/* To all clients. */
+static atomic64_t fluidnpu_charged_bytes;
 
 static u64 fluidnpu_limit_bytes(unsigned int mib, u32 quarters)
 {
@@ -73,22 +73,17 @@ int fluidnpu_limit_charge(struct fluidnpu_file *ffile, u64 bytes)
 {
 	u64 client_limit = fluidnpu_limit_client(), total_limit = fluidnpu_limit_total();
 	u64 client, total;
-	bool fits;
 
-	spin_lock(&fluidnpu_limit_lock);
-	client = ffile->charged_bytes;
-	total = fluidnpu_charged_bytes;
-	/* A limit can be lowered below what is charged. */
-	fits = client <= client_limit && bytes <= client_limit - client &&
-	       total <= total_limit && bytes <= total_limit - total;
-	if (fits) {
-		ffile->charged_bytes += bytes;
-		fluidnpu_charged_bytes += bytes;
+	/* Far from an overflow: no buffer is larger than RAM, which the other sums are below. */
+	if (bytes <= client_limit && bytes <= total_limit) {
+		client = atomic64_add_return(bytes, &ffile->charged_bytes);
+		total = atomic64_add_return(bytes, &fluidnpu_charged_bytes);
+		if (client <= client_limit && total <= total_limit)
+			return 0;
+		fluidnpu_limit_uncharge(ffile, bytes);
 	}
-	spin_unlock(&fluidnpu_limit_lock);
-
-	if (fits)
-		return 0;
+	client = atomic64_read(&ffile->charged_bytes);
+	total = atomic64_read(&fluidnpu_charged_bytes);
 	drm_dbg(&ffile->fdev->drm,
 		"%s[%d]: %llu bytes more than its %llu of %llu, or than all clients' %llu of %llu\n",
 		ffile->comm, ffile->pid, bytes, client, client_limit, total, total_limit);
@@ -102,8 +97,6 @@ int fluidnpu_limit_charge(struct fluidnpu_file *ffile, u64 bytes)
  */
 void fluidnpu_limit_uncharge(struct fluidnpu_file *ffile, u64 bytes)
 {
-	spin_lock(&fluidnpu_limit_lock);
-	ffile->charged_bytes -= bytes;
-	fluidnpu_charged_bytes -= bytes;
-	spin_unlock(&fluidnpu_limit_lock);
+	atomic64_sub(bytes, &ffile->charged_bytes);
+	atomic64_sub(bytes, &fluidnpu_charged_bytes);
 }

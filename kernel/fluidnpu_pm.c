@@ -33,12 +33,17 @@
  * fluidnpu_pm_get - wake the device and keep it awake
  * @fdev: the device
  *
- * In process context. Return: 0, or -ENODEV when the device is unplugged or cannot be
- * woken.
+ * In process context. Only the first user has a reference of the PM core's, and the last one
+ * drops it.
+ *
+ * Return: 0, or -ENODEV when the device is unplugged or cannot be woken.
  */
 int fluidnpu_pm_get(struct fluidnpu_device *fdev)
 {
 	int idx, ret;
+
+	if (atomic_inc_not_zero(&fdev->pm_users))
+		return 0;
 
 	/* remove() waits for this, and needs nothing of what is waited for here. */
 	if (!drm_dev_enter(&fdev->drm, &idx))
@@ -49,6 +54,9 @@ int fluidnpu_pm_get(struct fluidnpu_device *fdev)
 		drm_dbg(&fdev->drm, "device cannot be woken: %d\n", ret);
 		return -ENODEV;
 	}
+	/* Two at once: one reference is enough. */
+	if (atomic_inc_return(&fdev->pm_users) > 1)
+		pm_runtime_put_autosuspend(fdev->drm.dev);
 	return 0;
 }
 
@@ -60,6 +68,8 @@ int fluidnpu_pm_get(struct fluidnpu_device *fdev)
  */
 void fluidnpu_pm_put(struct fluidnpu_device *fdev)
 {
+	if (!atomic_dec_and_test(&fdev->pm_users))
+		return;
 	pm_runtime_mark_last_busy(fdev->drm.dev);
 	pm_runtime_put_autosuspend(fdev->drm.dev);
 }
@@ -68,15 +78,9 @@ static void fluidnpu_pm_start_scheds(struct fluidnpu_device *fdev)
 {
 	u32 i;
 
-	WRITE_ONCE(fdev->suspended, false);
-	for (i = 0; i < fdev->num_queues; i++) {
-		struct drm_gpu_scheduler *sched = &fdev->queues[i].sched;
-
-		/* The time that was slept through is not the jobs'. */
-		if (sched->timeout != MAX_SCHEDULE_TIMEOUT)
-			drm_sched_resume_timeout(sched, sched->timeout);
-		drm_sched_wqueue_start(sched);
-	}
+	fdev->suspended = false;
+	for (i = 0; i < fdev->num_queues; i++)
+		drm_sched_wqueue_start(&fdev->queues[i].sched);
 }
 
 /**
@@ -90,7 +94,8 @@ void fluidnpu_pm_enable(struct fluidnpu_device *fdev)
 	pm_runtime_set_autosuspend_delay(dev, FLUIDNPU_AUTOSUSPEND_MS);
 	pm_runtime_use_autosuspend(dev);
 	pm_runtime_allow(dev);
-	fluidnpu_pm_put(fdev);
+	pm_runtime_mark_last_busy(dev);
+	pm_runtime_put_autosuspend(dev);
 }
 
 /**
@@ -111,8 +116,7 @@ void fluidnpu_pm_disable(struct fluidnpu_device *fdev)
 
 static int fluidnpu_pm_runtime_suspend(struct device *dev)
 {
-	fluidnpu_device_sleep(dev_get_drvdata(dev));
-	return 0;
+	return fluidnpu_device_sleep(dev_get_drvdata(dev)) ? 0 : -EBUSY;
 }
 
 /*
@@ -130,18 +134,16 @@ static int fluidnpu_pm_suspend(struct device *dev)
 	struct fluidnpu_device *fdev = dev_get_drvdata(dev);
 	u32 i;
 
-	WRITE_ONCE(fdev->suspended, true);
-	/* Timeouts from here on leave the schedulers stopped. */
-	flush_workqueue(fdev->tdr_wq);
+	fdev->suspended = true;
 	for (i = 0; i < fdev->num_queues; i++)
 		drm_sched_wqueue_stop(&fdev->queues[i].sched);
 
-	if (!fluidnpu_device_drain(fdev, FLUIDNPU_DRAIN_MS)) {
+	fluidnpu_device_drain(fdev, FLUIDNPU_DRAIN_MS);
+	if (!fluidnpu_device_sleep(fdev)) {
 		drm_info(&fdev->drm, "a job that could not be run again takes too long\n");
 		fluidnpu_pm_start_scheds(fdev);
 		return -EBUSY;
 	}
-	fluidnpu_device_sleep(fdev);
 	return 0;
 }
 

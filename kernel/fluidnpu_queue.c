@@ -7,14 +7,16 @@
  * number of the ring entry, which is never used again: a completion of a job that is
  * no longer there, or one that the device made up, finds nothing.
  *
+ * A job that finds no free slot waits for one, behind those that do so already.
+ *
  * Slots are not entries. Jobs that were injected end before others that are
  * older, and a YIELD takes an entry, too. An entry is free when the device has taken it,
  * which the driver learns from the completion of it or of a later one. A YIELD's cookie leads
  * to no job: the job that it is for ends first.
  *
  * Events tell of a job's end at once, but fences of a queue are signalled in the
- * order of its ring, as their numbers say, and after hw_lock has been dropped: what
- * others hang on a fence is not known here.
+ * order in which its jobs came, and after hw_lock has been dropped: what others hang on a
+ * fence is not known here.
  */
 #include <linux/bitfield.h>
 #include <linux/bitops.h>
@@ -28,6 +30,7 @@
 #include "fluidnpu_job.h"
 #include "fluidnpu_mmu.h"
 #include "fluidnpu_trace.h"
+#include "fluidnpu_uring.h"
 
 #define FLUIDNPU_RING_MASK	(FLUIDNPU_RING_ENTRIES - 1)
 #define FLUIDNPU_ALL_SLOTS	GENMASK_ULL(FLUIDNPU_RING_JOBS - 1, 0)
@@ -70,9 +73,9 @@ int fluidnpu_queue_init(struct fluidnpu_queue *queue)
 	struct fluidnpu_device *fdev = queue->fdev;
 	struct device *dev = fdev->drm.dev;
 
-	queue->fence_context = dma_fence_context_alloc(1);
 	queue->free_slots = FLUIDNPU_ALL_SLOTS;
 	INIT_LIST_HEAD(&queue->jobs);
+	INIT_LIST_HEAD(&queue->waiting);
 
 	queue->ring = dmam_alloc_coherent(dev, FLUIDNPU_RING_ENTRIES * sizeof(*queue->ring),
 					  &queue->ring_dma, GFP_KERNEL);
@@ -125,16 +128,13 @@ void fluidnpu_queue_resume(struct fluidnpu_queue *queue)
 		       FLUIDNPU_QCTRL_RESUME);
 }
 
-/**
- * fluidnpu_queue_note_head - find out which entries the device has taken
- * @queue: about to be stopped or reset
- *
- * When the device does not know, all count as taken.
+/*
+ * Note which entries the device has taken; when it does not know, all of them. It takes no more:
+ * the device is paused, or the queue is stopped. @status: of the queue, before that.
  */
-void fluidnpu_queue_note_head(struct fluidnpu_queue *queue)
+static void fluidnpu_queue_note_head(struct fluidnpu_queue *queue, u32 status)
 {
 	u32 index = fluidnpu_read(queue->fdev, fluidnpu_qreg(queue, FLUIDNPU_QREG_HEAD));
-	u32 status = fluidnpu_queue_status(queue);
 	u32 more = (index - (u32)(queue->head - queue->first)) & FLUIDNPU_RING_MASK;
 
 	lockdep_assert_held(&queue->fdev->hw_lock);
@@ -154,9 +154,11 @@ void fluidnpu_queue_note_head(struct fluidnpu_queue *queue)
  */
 bool fluidnpu_queue_stop(struct fluidnpu_queue *queue)
 {
-	fluidnpu_queue_note_head(queue);
+	u32 status = fluidnpu_queue_status(queue);
+
 	fluidnpu_write(queue->fdev, fluidnpu_qreg(queue, FLUIDNPU_QREG_CTRL),
 		       FLUIDNPU_QCTRL_DISABLE);
+	fluidnpu_queue_note_head(queue, status);
 	return !(fluidnpu_queue_status(queue) &
 		 (FLUIDNPU_QSTATUS_ENABLED | FLUIDNPU_QSTATUS_RUNNING));
 }
@@ -193,15 +195,15 @@ static bool fluidnpu_job_is_replayable(const struct fluidnpu_job *job)
 
 /**
  * fluidnpu_queue_can_restart - could the device be reset without losing a job?
- * @queue: queue of a device that runs
+ * @queue: queue of a device that is paused
  *
- * Return: whether fluidnpu_queue_restart() would run all of them again, as things are now.
+ * Return: whether fluidnpu_queue_restart() would run all of them again.
  */
 bool fluidnpu_queue_can_restart(struct fluidnpu_queue *queue)
 {
 	struct fluidnpu_job *job;
 
-	fluidnpu_queue_note_head(queue);
+	fluidnpu_queue_note_head(queue, fluidnpu_queue_status(queue));
 	list_for_each_entry(job, &queue->jobs, node) {
 		if (job->slot != FLUIDNPU_NO_SLOT && !fluidnpu_job_has_left(job) &&
 		    fluidnpu_queue_serial(job) < queue->head && !fluidnpu_job_is_replayable(job))
@@ -210,7 +212,7 @@ bool fluidnpu_queue_can_restart(struct fluidnpu_queue *queue)
 	return true;
 }
 
-static bool fluidnpu_queue_has_room(struct fluidnpu_queue *queue)
+static bool fluidnpu_ring_has_room(struct fluidnpu_queue *queue)
 {
 	return queue->tail - queue->head < FLUIDNPU_RING_MASK;
 }
@@ -256,13 +258,12 @@ static void fluidnpu_fill_samples(struct fluidnpu_hw_sample *table, struct fluid
 	}
 }
 
-/* Give a job that is on @queue->jobs a slot and an entry. */
+/* Give a job that is on @queue->jobs a slot and an entry; there is a free slot. */
 static int fluidnpu_queue_run(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 {
 	u32 slot, table;
 
-	if (drm_WARN_ON_ONCE(&queue->fdev->drm,
-			     !queue->free_slots || !fluidnpu_queue_has_room(queue)))
+	if (drm_WARN_ON_ONCE(&queue->fdev->drm, !fluidnpu_ring_has_room(queue)))
 		return -EIO;
 
 	slot = __ffs64(queue->free_slots);
@@ -274,6 +275,7 @@ static int fluidnpu_queue_run(struct fluidnpu_queue *queue, struct fluidnpu_job 
 	job->cookie = fluidnpu_queue_next_cookie(queue, slot);
 	queue->free_slots &= ~BIT_ULL(slot);
 	queue->slots[slot] = job;
+	job->fence->ordered = true;
 	trace_fluidnpu_job_run(job);
 
 	fluidnpu_cq_expect(queue->fdev);
@@ -291,45 +293,68 @@ static int fluidnpu_queue_run(struct fluidnpu_queue *queue, struct fluidnpu_job 
 	return 0;
 }
 
-/**
- * fluidnpu_queue_push - give a job to the device
- * @queue: queue, enabled; if the device is off it gets the job when it starts again
- * @job: new; its fence is initialised here
- *
- * Return: 0, or -EIO when the ring is full, which the scheduler's credits rule out.
- */
-int fluidnpu_queue_push(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
+/* Give a job to the device, or end it. Returns false if there is no slot for it. */
+static bool fluidnpu_queue_begin(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 {
-	int ret;
+	static const struct fluidnpu_hw_cqe never = { 0 };
+	int error = fluidnpu_device_error(queue->fdev);
 
+	if (!error && READ_ONCE(job->ctx->banned))
+		error = -EIO;
+	if (!error && !job->yield) {
+		if (!queue->free_slots)
+			return false;
+		error = fluidnpu_queue_run(queue, job);
+		if (!error)
+			return true;
+	}
+	if (!error)
+		fluidnpu_job_hand_back(job, &never);
+	fluidnpu_job_end(job, error, NULL);
+	return true;
+}
+
+/**
+ * fluidnpu_queue_has_room - would a job get to the device at once?
+ * @queue: queue
+ * @jobs: how many
+ *
+ * Return: whether there are so many slots and nobody waits for them, which can change at
+ * any time.
+ */
+bool fluidnpu_queue_has_room(struct fluidnpu_queue *queue, u32 jobs)
+{
+	return hweight64(READ_ONCE(queue->free_slots)) >= jobs && list_empty(&queue->waiting);
+}
+
+/**
+ * fluidnpu_queue_add - give a job to the device, or have it wait until there is room
+ * @queue: queue; if the device is off it gets the job when it starts again
+ * @job: new, its fence is initialised; fluidnpu_queue_advance() comes next
+ */
+void fluidnpu_queue_add(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
+{
 	lockdep_assert_held(&queue->fdev->hw_lock);
 
-	ret = fluidnpu_queue_run(queue, job);
-	if (ret)
-		return ret;
-	fluidnpu_fence_init(job->fence, queue);
 	list_add_tail(&job->node, &queue->jobs);
-	return 0;
+	if (!list_empty(&queue->waiting) || !fluidnpu_queue_begin(queue, job))
+		list_add_tail(&job->wait_node, &queue->waiting);
 }
 
 /**
  * fluidnpu_queue_pass - end a job that the device does not get to see
  * @queue: queue
- * @job: new; its fence is initialised here
+ * @job: new, its fence is initialised; fluidnpu_queue_advance() comes next
  * @error: 0 or a negative errno
- * @done: it is added if no older job is in flight
  *
  * The fence waits for those of older jobs like any other.
  */
-void fluidnpu_queue_pass(struct fluidnpu_queue *queue, struct fluidnpu_job *job, int error,
-			 struct list_head *done)
+void fluidnpu_queue_pass(struct fluidnpu_queue *queue, struct fluidnpu_job *job, int error)
 {
 	lockdep_assert_held(&queue->fdev->hw_lock);
 
-	fluidnpu_fence_init(job->fence, queue);
 	list_add_tail(&job->node, &queue->jobs);
 	fluidnpu_job_end(job, error, NULL);
-	fluidnpu_queue_collect(queue, done);
 }
 
 /**
@@ -341,7 +366,7 @@ void fluidnpu_queue_push_yield(struct fluidnpu_queue *queue, struct fluidnpu_job
 {
 	lockdep_assert_held(&queue->fdev->hw_lock);
 
-	if (drm_WARN_ON_ONCE(&queue->fdev->drm, !fluidnpu_queue_has_room(queue)))
+	if (drm_WARN_ON_ONCE(&queue->fdev->drm, !fluidnpu_ring_has_room(queue)))
 		return;
 	trace_fluidnpu_job_yield(job);
 	fluidnpu_queue_write(queue, &(struct fluidnpu_hw_sqe) {
@@ -399,30 +424,43 @@ void fluidnpu_queue_retire(struct fluidnpu_queue *queue, struct fluidnpu_job *jo
 	queue->slots[job->slot] = NULL;
 	job->slot = FLUIDNPU_NO_SLOT;
 
-	/* Whoever waited for this job has had no chance so far: see fluidnpu_sched_judge(). */
+	/* Whoever waited for this job has had no chance so far: see fluidnpu_timeout.c. */
 	for (other = queue->fdev->queues; other <= queue; other++)
 		other->watched = false;
 }
 
-/**
- * fluidnpu_queue_collect - the jobs whose fences can be signalled
- * @queue: queue
- * @done: jobs that have ended, and all before them, are added
- */
-void fluidnpu_queue_collect(struct fluidnpu_queue *queue, struct list_head *done)
+/* The fences that can be signalled. */
+static void fluidnpu_queue_collect(struct fluidnpu_queue *queue, struct list_head *done)
 {
 	struct fluidnpu_job *job, *next;
 
 	list_for_each_entry_safe(job, next, &queue->jobs, node) {
-		if (job->slot != FLUIDNPU_NO_SLOT)
+		if (!job->ended)
 			return;
 		list_move_tail(&job->node, done);
 	}
 }
 
 /**
+ * fluidnpu_queue_advance - after jobs have been added or have ended
+ * @queue: queue
+ * @done: jobs that have ended, and all before them, are added
+ */
+void fluidnpu_queue_advance(struct fluidnpu_queue *queue, struct list_head *done)
+{
+	struct fluidnpu_job *job, *next;
+
+	list_for_each_entry_safe(job, next, &queue->waiting, wait_node) {
+		if (!fluidnpu_queue_begin(queue, job))
+			break;
+		list_del(&job->wait_node);
+	}
+	fluidnpu_queue_collect(queue, done);
+}
+
+/**
  * fluidnpu_signal_done - signal the fences of jobs that have ended
- * @done: list of jobs, empty afterwards; they may be freed
+ * @done: list of jobs, which is not to be used afterwards; they may be freed
  *
  * Without hw_lock.
  */
@@ -431,11 +469,21 @@ void fluidnpu_signal_done(struct list_head *done)
 	struct fluidnpu_job *job, *next;
 
 	list_for_each_entry_safe(job, next, done, node) {
-		struct dma_fence *fence = dma_fence_get(&job->fence->base);
+		struct fluidnpu_fence *fence = job->fence;
+		struct io_uring_cmd *cmd = fluidnpu_uring_detach(job);
+		bool scheduled = job->scheduled;
+		int error = job->error;
 
-		list_del(&job->node);
-		dma_fence_signal(fence);
-		dma_fence_put(fence);
+		/* Its own reference goes with the job: the scheduler frees it once this signals. */
+		if (scheduled)
+			dma_fence_get(&fence->base);
+		dma_fence_signal(&fence->base);
+		if (cmd)
+			fluidnpu_uring_end_job(cmd, error, fence->end_time);
+		if (scheduled)
+			dma_fence_put(&fence->base);
+		else
+			fluidnpu_job_release_later(job);
 	}
 }
 
@@ -484,7 +532,7 @@ void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *g
 		int error = -ETIME;
 
 		if (job->slot == FLUIDNPU_NO_SLOT)
-			continue;	/* ended behind one that has not */
+			continue;	/* ended behind one that has not, or waits */
 		fluidnpu_queue_retire(queue, job);
 
 		if (job == guilty)
@@ -499,11 +547,11 @@ void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *g
 			fluidnpu_job_end(job, error, &cqe);
 		}
 	}
-	fluidnpu_queue_collect(queue, done);
+	fluidnpu_queue_advance(queue, done);
 }
 
 /**
- * fluidnpu_queue_fail_all - end all jobs in flight
+ * fluidnpu_queue_fail_all - end all jobs that the device has
  * @queue: the device will not touch it any more
  * @error: for all of them
  * @done: the jobs are added

@@ -96,9 +96,9 @@ static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_he
 	u32 i;
 
 	fluidnpu_perf_save(fdev);
-	/* Next to the halt: what the device takes in between would count as not taken. */
+	/* Only of a queue that it has stopped the device says for certain what it has taken. */
 	for (i = 0; i < fdev->num_queues; i++)
-		fluidnpu_queue_note_head(&fdev->queues[i]);
+		fluidnpu_queue_stop(&fdev->queues[i]);
 	fluidnpu_device_halt(fdev);
 	fluidnpu_cq_drain(fdev, done);
 }
@@ -109,8 +109,11 @@ static void fluidnpu_device_give_up(struct fluidnpu_device *fdev, u32 why, struc
 	u32 i;
 
 	fluidnpu_device_set_off(fdev, 0, why);
-	for (i = 0; i < fdev->num_queues; i++)
+	for (i = 0; i < fdev->num_queues; i++) {
 		fluidnpu_queue_fail_all(&fdev->queues[i], fluidnpu_device_error(fdev), done);
+		/* Those that wait for a slot, too. */
+		fluidnpu_queue_advance(&fdev->queues[i], done);
+	}
 }
 
 /* Give the device up if it is not. With as_lock and hw_lock. */
@@ -164,14 +167,10 @@ static void fluidnpu_device_uevent(struct fluidnpu_device *fdev, char *wedged)
 	kobject_uevent_env(&fdev->drm.accel->kdev->kobj, KOBJ_CHANGE, envp);
 }
 
-/**
- * fluidnpu_device_report_reset - tell user space how a reset ended
- * @fdev: the device, or one of its queues, has been reset because something went wrong
- *
- * In process context, without hw_lock.
- */
-void fluidnpu_device_report_reset(struct fluidnpu_device *fdev)
+static void fluidnpu_uevent_work(struct work_struct *work)
 {
+	struct fluidnpu_device *fdev = container_of(work, struct fluidnpu_device, uevent_work);
+
 	switch (fluidnpu_device_error(fdev)) {
 	case 0:
 		fluidnpu_device_uevent(fdev, "WEDGED=none");
@@ -180,6 +179,18 @@ void fluidnpu_device_report_reset(struct fluidnpu_device *fdev)
 		fluidnpu_device_uevent(fdev, "WEDGED=rebind,bus-reset");
 		break;
 	}
+}
+
+/**
+ * fluidnpu_device_report_reset - tell user space how a reset ended
+ * @fdev: the device, or one of its queues, has been reset because something went wrong
+ *
+ * In any context. Sending an event allocates memory, for which somebody may wait for fences
+ * and so for the next reset. Several that come at once are one event.
+ */
+void fluidnpu_device_report_reset(struct fluidnpu_device *fdev)
+{
+	queue_work(fluidnpu_wq, &fdev->uevent_work);
 }
 
 /* Stop the device if it runs, and note why. */
@@ -296,16 +307,54 @@ void fluidnpu_device_let_go(struct fluidnpu_device *fdev)
 	fluidnpu_signal_done(&done);
 }
 
+/*
+ * Could the device be reset without losing a job? If so it is left paused: it takes no
+ * entries until it is reset. With as_lock and hw_lock.
+ */
+static bool fluidnpu_device_pause(struct fluidnpu_device *fdev, struct list_head *done)
+{
+	bool can = true;
+	u32 i, halted;
+
+	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, 0);
+	halted = fluidnpu_cq_drain(fdev, done);
+	for (i = 0; i < fdev->num_queues; i++)
+		can &= fluidnpu_queue_can_restart(&fdev->queues[i]);
+	if (!can) {
+		fluidnpu_cq_ack(fdev, halted);
+		fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_ENABLE);
+	}
+	return can;
+}
+
 /**
  * fluidnpu_device_sleep - the power of the device is about to go
  * @fdev: the device
  *
  * What is in flight runs again after fluidnpu_device_wake().
+ *
+ * Return: whether the device is asleep; not if a job would be lost by that.
  */
-void fluidnpu_device_sleep(struct fluidnpu_device *fdev)
+bool fluidnpu_device_sleep(struct fluidnpu_device *fdev)
 {
-	fluidnpu_device_turn_off(fdev, FLUIDNPU_OFF_ASLEEP);
-	trace_fluidnpu_pm(fdev, false);
+	unsigned long flags;
+	LIST_HEAD(done);
+	bool can;
+
+	mutex_lock(&fdev->as_lock);
+	spin_lock_irqsave(&fdev->hw_lock, flags);
+	can = fdev->off || fluidnpu_device_pause(fdev, &done);
+	if (can) {
+		if (!fdev->off)
+			fluidnpu_device_quiesce(fdev, &done);
+		fluidnpu_device_set_off(fdev, 0, FLUIDNPU_OFF_ASLEEP);
+		trace_fluidnpu_pm(fdev, false);
+	}
+	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	mutex_unlock(&fdev->as_lock);
+	fluidnpu_signal_done(&done);
+
+	return can;
 }
 
 /**
@@ -346,33 +395,25 @@ void fluidnpu_device_reset_done(struct fluidnpu_device *fdev)
  * fluidnpu_device_drain - give the jobs in flight some time to end
  * @fdev: the device; it gets no more jobs
  * @bound_ms: for how long
- *
- * Return: whether the device can be stopped now without losing a job.
  */
-bool fluidnpu_device_drain(struct fluidnpu_device *fdev, u32 bound_ms)
+void fluidnpu_device_drain(struct fluidnpu_device *fdev, u32 bound_ms)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(bound_ms);
-	bool idle, late, stoppable;
+	bool idle, late;
 
 	do {
 		unsigned long flags;
 		LIST_HEAD(done);
-		u32 i;
 
 		late = time_after(jiffies, end);
 		spin_lock_irqsave(&fdev->hw_lock, flags);
 		fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev, &done));
 		idle = fluidnpu_cq_is_idle(fdev);
-		stoppable = true;
-		for (i = 0; i < fdev->num_queues && !fdev->off; i++)
-			stoppable &= fluidnpu_queue_can_restart(&fdev->queues[i]);
 		spin_unlock_irqrestore(&fdev->hw_lock, flags);
 		fluidnpu_signal_done(&done);
 		if (!idle)
 			fsleep(USEC_PER_MSEC);
 	} while (!idle && !late);
-
-	return stoppable;
 }
 
 /* Has the device ended a job well since it was last reset? */
@@ -454,6 +495,7 @@ void fluidnpu_reset_init(struct fluidnpu_device *fdev)
 {
 	INIT_WORK(&fdev->reset_work, fluidnpu_reset_work);
 	INIT_DELAYED_WORK(&fdev->poll_work, fluidnpu_cq_poll_work);
+	INIT_WORK(&fdev->uevent_work, fluidnpu_uevent_work);
 }
 
 /**
@@ -464,4 +506,6 @@ void fluidnpu_reset_fini(struct fluidnpu_device *fdev)
 {
 	cancel_work_sync(&fdev->reset_work);
 	cancel_delayed_work_sync(&fdev->poll_work);
+	/* Neither of the two comes any more, so neither does this. */
+	cancel_work_sync(&fdev->uevent_work);
 }

@@ -4,8 +4,9 @@
  *
  * Three steps, for the ioctl and for io_uring alike. Preparing checks and
  * copies everything, looks everything up, allocates everything and reserves
- * the room for events. Locking takes the reservation locks of all buffers and
- * collects the fences to wait for. Committing hands the jobs to the scheduler
+ * the room for events. Locking takes the reservation locks of all buffers and that of
+ * the context, collects the fences to wait for, and decides which way the jobs take: into
+ * the ring or to the scheduler, see fluidnpu_sched.c. Committing sends them there
  * and cannot fail. Whatever goes wrong before leaves no trace.
  *
  * Synchronisation is explicit, through syncobjs: among buffers of its own a
@@ -27,6 +28,7 @@
 #include "fluidnpu_fence.h"
 #include "fluidnpu_gem.h"
 #include "fluidnpu_job.h"
+#include "fluidnpu_limit.h"
 #include "fluidnpu_pm.h"
 #include "fluidnpu_submit.h"
 #include "fluidnpu_trace.h"
@@ -53,31 +55,46 @@ static int fluidnpu_copy_samples(struct drm_device *drm, struct fluidnpu_job *jo
 	return 0;
 }
 
+/* Copied in few pieces, if nothing is between them. */
+static int fluidnpu_copy_handles(u32 *handles, const struct drm_fluidnpu_array *array, u32 first,
+				 u32 count)
+{
+	u32 i;
+	int ret = 0;
+
+	if (array->stride == sizeof(*handles)) {
+		const u32 __user *from = u64_to_user_ptr(array->array);
+
+		return copy_from_user(handles, from + first, count * sizeof(*handles)) ?
+		       -EFAULT : 0;
+	}
+	for (i = 0; i < count && !ret; i++)
+		ret = fluidnpu_copy_element(&handles[i], sizeof(*handles), array, first + i);
+	return ret;
+}
+
 static int fluidnpu_lookup_bos(struct drm_file *file, struct fluidnpu_job *job,
 			       const struct drm_fluidnpu_array *array)
 {
 	struct drm_device *drm = file->minor->dev;
+	u32 handles[8];
 	int ret;
-
-	if (!array->count)
-		return 0;
-
-	job->mappings = kcalloc(array->count, sizeof(*job->mappings), GFP_KERNEL_ACCOUNT);
-	if (!job->mappings)
-		return -ENOMEM;
 
 	while (job->num_mappings < array->count) {
 		u32 i = job->num_mappings;
-		u32 handle;
+		u32 handle = i % ARRAY_SIZE(handles);
 
-		ret = fluidnpu_copy_element(&handle, sizeof(handle), array, i);
-		if (ret) {
-			drm_dbg(drm, "job.bos[%u] cannot be copied: %d\n", i, ret);
-			return ret;
+		if (!handle) {
+			ret = fluidnpu_copy_handles(handles, array, i,
+						    min(array->count - i, ARRAY_SIZE(handles)));
+			if (ret) {
+				drm_dbg(drm, "job.bos from %u on cannot be copied: %d\n", i, ret);
+				return ret;
+			}
 		}
-		job->mappings[i] = fluidnpu_mapping_lookup(file, handle);
+		job->mappings[i] = fluidnpu_mapping_lookup(file, handles[handle]);
 		if (!job->mappings[i]) {
-			drm_dbg(drm, "job.bos[%u]: no handle %u\n", i, handle);
+			drm_dbg(drm, "job.bos[%u]: no handle %u\n", i, handles[handle]);
 			return -ENOENT;
 		}
 		job->num_mappings++;
@@ -85,9 +102,29 @@ static int fluidnpu_lookup_bos(struct drm_file *file, struct fluidnpu_job *job,
 	return 0;
 }
 
-static int fluidnpu_job_init_sched(struct fluidnpu_job *job, struct drm_file *file)
+/* Charged, with room behind the samples for the mappings. NULL: the client may not have more. */
+static struct fluidnpu_job *fluidnpu_job_alloc(struct fluidnpu_ctx *ctx, u32 num_samples,
+					       u32 num_bos)
 {
-	return drm_sched_job_init(&job->base, &job->ctx->entity, 1, job->ctx, file->client_id);
+	struct fluidnpu_job *job;
+	size_t mappings, bytes;
+
+	mappings = struct_size(job, samples, num_samples);
+	bytes = mappings + num_bos * sizeof(*job->mappings);
+	if (fluidnpu_limit_charge(ctx->ffile, bytes + sizeof(struct fluidnpu_fence)))
+		return NULL;
+
+	job = kzalloc(bytes, GFP_KERNEL_ACCOUNT);
+	if (!job) {
+		fluidnpu_limit_uncharge(ctx->ffile, bytes + sizeof(struct fluidnpu_fence));
+		return NULL;
+	}
+	job->bytes = bytes + sizeof(struct fluidnpu_fence);
+	job->mappings = (void *)job + mappings;
+	job->num_samples = num_samples;
+	job->slot = FLUIDNPU_NO_SLOT;
+	job->ctx = fluidnpu_ctx_get(ctx);
+	return job;
 }
 
 static int fluidnpu_submit_opcode(struct fluidnpu_submit *submit,
@@ -117,14 +154,9 @@ static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
 	if (opcode < 0)
 		return opcode;
 
-	/* Only the event rings limit how many jobs a client can queue. */
-	job = kzalloc(struct_size(job, samples, args->samples.count), GFP_KERNEL_ACCOUNT);
+	job = fluidnpu_job_alloc(submit->ctx, args->samples.count, args->bos.count);
 	if (!job)
 		return -ENOMEM;
-	job->num_samples = args->samples.count;
-	job->ctx = fluidnpu_ctx_get(submit->ctx);
-	job->slot = FLUIDNPU_NO_SLOT;
-	RB_CLEAR_NODE(&job->ctx_node);
 	job->program_iova = args->program_iova;
 	job->program_bytes = args->program_bytes;
 	job->flags = args->flags;
@@ -161,10 +193,6 @@ static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
 	}
 	job->events_left = events;
 
-	ret = fluidnpu_job_init_sched(job, submit->file);
-	if (ret)
-		goto err_release;
-
 	submit->jobs[submit->num_jobs++] = job;
 	return 0;
 
@@ -173,73 +201,78 @@ err_release:
 	return ret;
 }
 
-/**
- * fluidnpu_job_release - free a job and drop what it holds
- * @job: never armed and drm_sched_job_cleanup() called if it was initialised,
- *	or freed by the scheduler
- */
-void fluidnpu_job_release(struct fluidnpu_job *job)
+static int fluidnpu_submit_init(struct fluidnpu_submit *submit, struct drm_file *file, u32 ctx_id,
+				u32 max_jobs, bool inject)
 {
-	struct fluidnpu_ctx *ctx = job->ctx;
-	unsigned long flags;
-
-	/* Its entity was killed before it ran? */
-	if (!RB_EMPTY_NODE(&job->ctx_node)) {
-		spin_lock_irqsave(&ctx->ffile->fdev->hw_lock, flags);
-		fluidnpu_job_forget(job);
-		spin_unlock_irqrestore(&ctx->ffile->fdev->hw_lock, flags);
-	}
-	if (job->events_left)
-		fluidnpu_event_unreserve(&ctx->events, job->events_left);
-	while (job->num_mappings)
-		fluidnpu_mapping_put(job->mappings[--job->num_mappings]);
-	kfree(job->mappings);
-	fluidnpu_fence_put(job->fence);
-	if (job->awake)
-		fluidnpu_pm_put(ctx->ffile->fdev);
-	kfree(job);
-	fluidnpu_ctx_put(ctx);
-}
-
-static struct fluidnpu_submit *fluidnpu_submit_create(struct drm_file *file, u32 ctx_id,
-						      u32 max_jobs, bool inject)
-{
-	struct fluidnpu_submit *submit;
-	struct fluidnpu_ctx *ctx;
-
-	ctx = fluidnpu_ctx_lookup_alive(file, ctx_id);
-	if (IS_ERR(ctx))
-		return ERR_CAST(ctx);
-
-	submit = kzalloc(struct_size(submit, jobs, max_jobs), GFP_KERNEL);
-	if (!submit) {
-		fluidnpu_ctx_put(ctx);
-		return ERR_PTR(-ENOMEM);
-	}
+	memset(submit, 0, sizeof(*submit));
 	submit->file = file;
-	submit->ctx = ctx;
 	submit->inject = inject;
-	return submit;
+	submit->jobs = &submit->only;
+	submit->ctx = fluidnpu_ctx_lookup_alive(file, ctx_id);
+	if (IS_ERR(submit->ctx))
+		return PTR_ERR(submit->ctx);
+
+	if (max_jobs > 1)
+		submit->jobs = kcalloc(max_jobs, sizeof(*submit->jobs), GFP_KERNEL);
+	if (submit->jobs)
+		return 0;
+	fluidnpu_ctx_put(submit->ctx);
+	return -ENOMEM;
+}
+
+static void fluidnpu_submit_unlock_bos(struct fluidnpu_submit *submit)
+{
+	if (submit->obj)
+		dma_resv_unlock(submit->obj->resv);
+	if (submit->num_execs)
+		drm_exec_fini(&submit->exec);
 }
 
 /**
- * fluidnpu_submit_free - undo what has not been committed and free the rest
- * @submit: prepared, locked or committed
+ * fluidnpu_submit_fini - undo what has not been committed and free the rest
+ * @submit: initialised; perhaps prepared, locked or committed
  */
-void fluidnpu_submit_free(struct fluidnpu_submit *submit)
+void fluidnpu_submit_fini(struct fluidnpu_submit *submit)
 {
 	u32 i;
 
 	if (submit->locked)
-		drm_exec_fini(&submit->exec);
+		mutex_unlock(&submit->ctx->lock);
+	fluidnpu_submit_unlock_bos(submit);
 
 	for (i = 0; i < submit->num_jobs; i++) {
-		drm_sched_job_cleanup(&submit->jobs[i]->base);
+		if (submit->jobs[i]->scheduled)
+			drm_sched_job_cleanup(&submit->jobs[i]->base);
 		fluidnpu_job_release(submit->jobs[i]);
 	}
 	fluidnpu_submit_put_syncs(submit);
 	fluidnpu_ctx_put(submit->ctx);
-	kfree(submit);
+	if (submit->jobs != &submit->only)
+		kfree(submit->jobs);
+}
+
+/**
+ * fluidnpu_submit_depend - let the jobs wait for a fence
+ * @submit: prepared
+ * @fence: any fence
+ *
+ * The jobs run in order: the first one waits for all of them.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int fluidnpu_submit_depend(struct fluidnpu_submit *submit, struct dma_fence *fence)
+{
+	struct fluidnpu_job *job = submit->jobs[0];
+	int ret;
+
+	if (dma_fence_is_signaled(fence))
+		return 0;
+	if (!submit->inject && fluidnpu_fence_is_ordered(fence, submit->ctx))
+		return 0;
+	ret = fluidnpu_sched_prepare(job, submit->file);
+	if (ret)
+		return ret;
+	return drm_sched_job_add_dependency(&job->base, dma_fence_get(fence));
 }
 
 static bool fluidnpu_bo_is_shared(struct drm_gem_object *obj)
@@ -247,7 +280,28 @@ static bool fluidnpu_bo_is_shared(struct drm_gem_object *obj)
 	return obj->import_attach || READ_ONCE(obj->dma_buf);
 }
 
-static int fluidnpu_submit_lock_bos(struct fluidnpu_submit *submit)
+static struct drm_gem_object *fluidnpu_job_obj(struct fluidnpu_job *job, u32 i)
+{
+	return &job->mappings[i]->bo->base.base;
+}
+
+/* With room for fences: two, as it can become shared while the jobs are committed. */
+static int fluidnpu_submit_lock_one(struct fluidnpu_submit *submit, struct drm_gem_object *obj,
+				    bool interruptible)
+{
+	int ret;
+
+	if (interruptible)
+		ret = dma_resv_lock_interruptible(obj->resv, NULL);
+	else
+		ret = dma_resv_lock(obj->resv, NULL);
+	if (ret)
+		return ret;
+	submit->obj = obj;
+	return dma_resv_reserve_fences(obj->resv, 2);
+}
+
+static int fluidnpu_submit_lock_all(struct fluidnpu_submit *submit)
 {
 	u32 i, k;
 	int ret;
@@ -257,10 +311,8 @@ static int fluidnpu_submit_lock_bos(struct fluidnpu_submit *submit)
 			struct fluidnpu_job *job = submit->jobs[i];
 
 			for (k = 0; k < job->num_mappings; k++) {
-				struct drm_gem_object *obj = &job->mappings[k]->bo->base.base;
-
-				/* Two: it can become shared while the jobs are committed. */
-				ret = drm_exec_prepare_obj(&submit->exec, obj, 2);
+				ret = drm_exec_prepare_obj(&submit->exec, fluidnpu_job_obj(job, k),
+							   2);
 				drm_exec_retry_on_contention(&submit->exec);
 				if (ret)
 					return ret;
@@ -270,28 +322,73 @@ static int fluidnpu_submit_lock_bos(struct fluidnpu_submit *submit)
 	return 0;
 }
 
-/* What @job must wait for is waited for by the first job. */
+static int fluidnpu_submit_lock_bos(struct fluidnpu_submit *submit, bool interruptible)
+{
+	u32 i, num_bos = 0;
+
+	for (i = 0; i < submit->num_jobs; i++)
+		num_bos += submit->jobs[i]->num_mappings;
+	if (!num_bos)
+		return 0;
+	if (num_bos == 1 && submit->num_jobs == 1)
+		return fluidnpu_submit_lock_one(submit, fluidnpu_job_obj(submit->jobs[0], 0),
+						interruptible);
+
+	drm_exec_init(&submit->exec, DRM_EXEC_IGNORE_DUPLICATES |
+		      (interruptible ? DRM_EXEC_INTERRUPTIBLE_WAIT : 0), num_bos);
+	submit->num_execs = num_bos;
+	return fluidnpu_submit_lock_all(submit);
+}
+
+/*
+ * Injected jobs share buffers with those of their client that they join; they never join
+ * others'.
+ */
 static int fluidnpu_submit_add_implicit(struct fluidnpu_submit *submit, struct fluidnpu_job *job)
 {
+	struct dma_resv_iter cursor;
+	struct dma_fence *fence;
 	u32 i;
 	int ret;
 
 	for (i = 0; i < job->num_mappings; i++) {
-		struct fluidnpu_mapping *mapping = job->mappings[i];
-		struct drm_gem_object *obj = &mapping->bo->base.base;
+		struct drm_gem_object *obj = fluidnpu_job_obj(job, i);
 
 		if (!fluidnpu_bo_is_shared(obj))
 			continue;
-		ret = drm_sched_job_add_implicit_dependencies(&submit->jobs[0]->base, obj,
-							      !mapping->readonly);
-		if (ret)
-			return ret;
+		dma_resv_for_each_fence(&cursor, obj->resv,
+					dma_resv_usage_rw(!job->mappings[i]->readonly), fence) {
+			ret = fluidnpu_submit_depend(submit, fence);
+			if (ret)
+				return ret;
+		}
 	}
 	return 0;
 }
 
+/* Do the jobs have to go through the scheduler? With the context's lock. */
+static bool fluidnpu_submit_is_scheduled(struct fluidnpu_submit *submit)
+{
+	struct fluidnpu_ctx *ctx = submit->ctx;
+
+	return submit->jobs[0]->scheduled || atomic_read(&ctx->num_scheduled) ||
+	       !fluidnpu_queue_has_room(ctx->queue, submit->num_jobs);
+}
+
+static int fluidnpu_submit_choose_way(struct fluidnpu_submit *submit)
+{
+	u32 i;
+	int ret = 0;
+
+	if (!fluidnpu_submit_is_scheduled(submit))
+		return 0;
+	for (i = 0; i < submit->num_jobs && !ret; i++)
+		ret = fluidnpu_sched_prepare(submit->jobs[i], submit->file);
+	return ret;
+}
+
 /**
- * fluidnpu_submit_lock - lock the buffers and collect implicit dependencies
+ * fluidnpu_submit_lock - get ready for fluidnpu_submit_commit()
  * @submit: prepared
  * @interruptible: a signal may interrupt the wait for the locks
  *
@@ -299,54 +396,67 @@ static int fluidnpu_submit_add_implicit(struct fluidnpu_submit *submit, struct f
  */
 int fluidnpu_submit_lock(struct fluidnpu_submit *submit, bool interruptible)
 {
-	u32 i, num_bos = 0;
+	u32 i;
 	int ret;
 
-	for (i = 0; i < submit->num_jobs; i++)
-		num_bos += submit->jobs[i]->num_mappings;
-	if (!num_bos)
-		return 0;
-
-	drm_exec_init(&submit->exec, DRM_EXEC_IGNORE_DUPLICATES |
-		      (interruptible ? DRM_EXEC_INTERRUPTIBLE_WAIT : 0), num_bos);
-	submit->locked = true;
-
-	ret = fluidnpu_submit_lock_bos(submit);
+	ret = fluidnpu_submit_lock_bos(submit, interruptible);
+	for (i = 0; i < submit->num_jobs && !ret; i++)
+		ret = fluidnpu_submit_add_implicit(submit, submit->jobs[i]);
 	if (ret)
 		return ret;
 
-	/*
-	 * The jobs run in order: what the first one waits for, all of them do. Injected ones
-	 * share buffers with those of their client that they join; they never join others'.
-	 */
-	for (i = 0; i < submit->num_jobs; i++) {
-		ret = fluidnpu_submit_add_implicit(submit, submit->jobs[i]);
-		if (ret)
-			return ret;
-	}
-	return 0;
+	mutex_lock(&submit->ctx->lock);
+	submit->locked = true;
+	return fluidnpu_submit_choose_way(submit);
 }
 
 static void fluidnpu_submit_attach_fence(struct fluidnpu_job *job)
 {
-	struct dma_fence *finished = &job->base.s_fence->finished;
 	u32 i;
 
 	for (i = 0; i < job->num_mappings; i++) {
-		struct fluidnpu_mapping *mapping = job->mappings[i];
-		struct drm_gem_object *obj = &mapping->bo->base.base;
+		struct drm_gem_object *obj = fluidnpu_job_obj(job, i);
 		enum dma_resv_usage usage = DMA_RESV_USAGE_BOOKKEEP;
 
 		if (fluidnpu_bo_is_shared(obj))
-			usage = mapping->readonly ? DMA_RESV_USAGE_READ : DMA_RESV_USAGE_WRITE;
-		dma_resv_add_fence(obj->resv, finished, usage);
+			usage = job->mappings[i]->readonly ? DMA_RESV_USAGE_READ :
+							     DMA_RESV_USAGE_WRITE;
+		dma_resv_add_fence(obj->resv, &job->fence->base, usage);
 	}
 }
 
-/* Before they are pushed: as soon as a job is, it can end. */
-static void fluidnpu_submit_remember(struct fluidnpu_submit *submit)
+/* As soon as the jobs are in the ring they can end, but not before hw_lock is dropped. */
+static void fluidnpu_submit_to_ring(struct fluidnpu_submit *submit)
 {
-	struct fluidnpu_device *fdev = submit->ctx->ffile->fdev;
+	struct fluidnpu_queue *queue = submit->ctx->queue;
+	struct fluidnpu_device *fdev = queue->fdev;
+	unsigned long flags;
+	LIST_HEAD(done);
+	u32 i;
+	int idx;
+	bool here;
+
+	here = drm_dev_enter(&fdev->drm, &idx);
+	spin_lock_irqsave(&fdev->hw_lock, flags);
+	for (i = 0; i < submit->num_jobs; i++) {
+		struct fluidnpu_job *job = submit->jobs[i];
+
+		fluidnpu_job_remember(job);
+		if (here)
+			fluidnpu_queue_add(queue, job);
+		else
+			fluidnpu_queue_pass(queue, job, -ENODEV);
+	}
+	fluidnpu_queue_advance(queue, &done);
+	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	if (here)
+		drm_dev_exit(idx);
+	fluidnpu_signal_done(&done);
+}
+
+static void fluidnpu_submit_to_scheduler(struct fluidnpu_submit *submit)
+{
+	struct fluidnpu_device *fdev = submit->ctx->queue->fdev;
 	unsigned long flags;
 	u32 i;
 
@@ -354,88 +464,61 @@ static void fluidnpu_submit_remember(struct fluidnpu_submit *submit)
 	for (i = 0; i < submit->num_jobs; i++)
 		fluidnpu_job_remember(submit->jobs[i]);
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+
+	for (i = 0; i < submit->num_jobs; i++)
+		fluidnpu_sched_push(submit->jobs[i]);
 }
 
 /**
- * fluidnpu_submit_commit - hand the jobs to the scheduler
- * @submit: locked; only to be freed afterwards
- * @cb: to be added to the last job's finished fence, or NULL
- * @func: its function
+ * fluidnpu_submit_commit - send the jobs on their way
+ * @submit: locked; only to be finished afterwards
  */
-void fluidnpu_submit_commit(struct fluidnpu_submit *submit, struct dma_fence_cb *cb,
-			    dma_fence_func_t func)
+void fluidnpu_submit_commit(struct fluidnpu_submit *submit)
 {
-	struct fluidnpu_ctx *ctx = submit->ctx;
-	struct dma_fence *last = NULL;
 	u32 i;
 
-	fluidnpu_sched_update_timeout(&ctx->queue->sched);
-
-	mutex_lock(&ctx->lock);
-	fluidnpu_submit_remember(submit);
 	for (i = 0; i < submit->num_jobs; i++) {
 		struct fluidnpu_job *job = submit->jobs[i];
 
-		drm_sched_job_arm(&job->base);
+		fluidnpu_fence_init(job->fence, submit->ctx);
 		fluidnpu_submit_attach_fence(job);
 		fluidnpu_perf_job_accepted(job, submit->inject);
 		trace_fluidnpu_job_submit(job);
-
-		if (i == submit->num_jobs - 1) {
-			last = dma_fence_get(&job->base.s_fence->finished);
-			/* Cannot fail: nobody can have signalled it yet. */
-			if (cb)
-				dma_fence_add_callback(last, cb, func);
-			fluidnpu_submit_signal(submit, last);
-		}
-
-		atomic_inc(&ctx->queue->fdev->cq.load);
-		/* The job may be freed at any time after this. */
-		drm_sched_entity_push_job(&job->base);
 	}
-	mutex_unlock(&ctx->lock);
+	fluidnpu_submit_signal(submit, &submit->jobs[submit->num_jobs - 1]->fence->base);
 
+	/* The jobs may be freed at any time after this. */
+	if (submit->jobs[0]->scheduled)
+		fluidnpu_submit_to_scheduler(submit);
+	else
+		fluidnpu_submit_to_ring(submit);
 	submit->num_jobs = 0;
-	dma_fence_put(last);
 }
 
 /**
  * fluidnpu_submit_prepare_one - prepare a single job
+ * @submit: to be initialised
  * @file: client
  * @ctx_id: context
  * @args: job; the arrays that it points to are user memory
  * @inject: as INJECT does, not SUBMIT
  *
- * Return: what to pass to fluidnpu_submit_lock(), or an ERR_PTR.
+ * Return: 0, and @submit is for fluidnpu_submit_lock() and fluidnpu_submit_fini(); or a
+ * negative errno.
  */
-struct fluidnpu_submit *fluidnpu_submit_prepare_one(struct drm_file *file, u32 ctx_id,
-						    const struct drm_fluidnpu_job *args,
-						    bool inject)
+int fluidnpu_submit_prepare_one(struct fluidnpu_submit *submit, struct drm_file *file, u32 ctx_id,
+				const struct drm_fluidnpu_job *args, bool inject)
 {
-	struct fluidnpu_submit *submit;
 	int ret;
 
-	submit = fluidnpu_submit_create(file, ctx_id, 1, inject);
-	if (IS_ERR(submit))
-		return submit;
+	ret = fluidnpu_submit_init(submit, file, ctx_id, 1, inject);
+	if (ret)
+		return ret;
 
 	ret = fluidnpu_submit_add_job(submit, args);
-	if (ret) {
-		fluidnpu_submit_free(submit);
-		return ERR_PTR(ret);
-	}
-	return submit;
-}
-
-/**
- * fluidnpu_submit_first_job - the job of fluidnpu_submit_prepare_one()
- * @submit: prepared; after fluidnpu_submit_commit() the job may be freed
- *
- * Return: the job.
- */
-struct fluidnpu_job *fluidnpu_submit_first_job(struct fluidnpu_submit *submit)
-{
-	return submit->jobs[0];
+	if (ret)
+		fluidnpu_submit_fini(submit);
+	return ret;
 }
 
 static int fluidnpu_submit_prepare(struct fluidnpu_submit *submit,
@@ -463,27 +546,22 @@ static int fluidnpu_submit_prepare(struct fluidnpu_submit *submit,
 static int fluidnpu_submit_jobs(struct drm_file *file, const struct drm_fluidnpu_submit *args,
 				bool inject)
 {
-	struct fluidnpu_submit *submit;
+	struct fluidnpu_submit submit;
 	int ret;
 
 	ret = fluidnpu_check_submit(file->minor->dev, args);
 	if (ret)
 		return ret;
-
-	submit = fluidnpu_submit_create(file, args->ctx_id, args->jobs.count, inject);
-	if (IS_ERR(submit))
-		return PTR_ERR(submit);
-
-	ret = fluidnpu_submit_prepare(submit, args);
+	ret = fluidnpu_submit_init(&submit, file, args->ctx_id, args->jobs.count, inject);
 	if (ret)
-		goto out_free;
-	ret = fluidnpu_submit_lock(submit, true);
-	if (ret)
-		goto out_free;
-	fluidnpu_submit_commit(submit, NULL, NULL);
+		return ret;
 
-out_free:
-	fluidnpu_submit_free(submit);
+	ret = fluidnpu_submit_prepare(&submit, args);
+	if (!ret)
+		ret = fluidnpu_submit_lock(&submit, true);
+	if (!ret)
+		fluidnpu_submit_commit(&submit);
+	fluidnpu_submit_fini(&submit);
 	return ret;
 }
 

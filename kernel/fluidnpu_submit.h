@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * FluidNPU accel driver: jobs between user space and the scheduler.
+ * FluidNPU accel driver: jobs between user space and the ring.
  */
 #ifndef _FLUIDNPU_SUBMIT_H
 #define _FLUIDNPU_SUBMIT_H
@@ -33,27 +33,33 @@ struct fluidnpu_signal {
 };
 
 /**
- * struct fluidnpu_submit - jobs on their way to the scheduler
+ * struct fluidnpu_submit - jobs on their way to the ring
  * @file: client
  * @ctx: context
  * @inject: the jobs may join the batch that runs
- * @exec: reservation locks
- * @locked: @exec is in use
+ * @locked: fluidnpu_submit_lock() has succeeded
+ * @obj: the only buffer, if there is only one; its reservation lock is held
+ * @exec: reservation locks of several
+ * @num_execs: how many @exec is made for, 0: it is not in use
  * @num_signals: entries of @signals
  * @signals: what the last job signals
  * @num_jobs: entries of @jobs
- * @jobs: jobs, initialised and not armed
+ * @jobs: prepared jobs; &@only if there can be only one
+ * @only: place for it
  */
 struct fluidnpu_submit {
 	struct drm_file *file;
 	struct fluidnpu_ctx *ctx;
 	bool inject;
-	struct drm_exec exec;
 	bool locked;
+	struct drm_gem_object *obj;
+	struct drm_exec exec;
+	u32 num_execs;
 	u32 num_signals;
 	struct fluidnpu_signal *signals;
 	u32 num_jobs;
-	struct fluidnpu_job *jobs[];
+	struct fluidnpu_job **jobs;
+	struct fluidnpu_job *only;
 };
 
 static inline struct drm_device *fluidnpu_submit_drm(struct fluidnpu_submit *submit)
@@ -71,6 +77,17 @@ static inline int fluidnpu_copy_element(void *dst, size_t size,
 		return -EFAULT;
 	return copy_struct_from_user(dst, size, u64_to_user_ptr(addr), array->stride);
 }
+
+/* fluidnpu_submit.c */
+int fluidnpu_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file);
+int fluidnpu_ioctl_inject(struct drm_device *drm, void *data, struct drm_file *file);
+
+int fluidnpu_submit_prepare_one(struct fluidnpu_submit *submit, struct drm_file *file, u32 ctx_id,
+				const struct drm_fluidnpu_job *args, bool inject);
+int fluidnpu_submit_lock(struct fluidnpu_submit *submit, bool interruptible);
+void fluidnpu_submit_commit(struct fluidnpu_submit *submit);
+void fluidnpu_submit_fini(struct fluidnpu_submit *submit);
+int fluidnpu_submit_depend(struct fluidnpu_submit *submit, struct dma_fence *fence);
 
 /* fluidnpu_sync.c */
 int fluidnpu_submit_add_syncs(struct fluidnpu_submit *submit,

@@ -3,37 +3,14 @@
  * FluidNPU accel driver: the syncobjs of a submission, what it waits for and what it
  * signals.
  */
-#include <linux/dma-fence-array.h>
 #include <linux/dma-fence-chain.h>
 #include <linux/slab.h>
 
 #include <drm/drm_print.h>
 #include <drm/drm_syncobj.h>
 
-#include "fluidnpu_compat.h"
-#include "fluidnpu_job.h"
 #include "fluidnpu_submit.h"
 #include "fluidnpu_validate.h"
-
-/*
- * The scheduler takes it that the jobs of a queue run one after another and does not
- * wait for the end of one of its own. An injected job must: it could run beside what
- * it is to wait for. So the scheduler gets to see a fence that it does not know.
- */
-static struct dma_fence *fluidnpu_submit_hide(struct dma_fence *fence)
-{
-	struct dma_fence **fences = kmalloc(sizeof(*fences), GFP_KERNEL);
-	struct dma_fence_array *array;
-
-	if (!fences)
-		return NULL;
-	fences[0] = fence;
-	array = dma_fence_array_create(1, fences, dma_fence_context_alloc(1), 1);
-	if (array)
-		return &array->base;
-	kfree(fences);
-	return NULL;
-}
 
 static int fluidnpu_submit_add_wait(struct fluidnpu_submit *submit,
 				    const struct drm_fluidnpu_sync *sync)
@@ -48,16 +25,9 @@ static int fluidnpu_submit_add_wait(struct fluidnpu_submit *submit,
 			sync->handle, sync->point, ret);
 		return ret;
 	}
-	if (submit->inject && to_drm_sched_fence(fence)) {
-		struct dma_fence *hidden = fluidnpu_submit_hide(fence);
-
-		if (!hidden) {
-			dma_fence_put(fence);
-			return -ENOMEM;
-		}
-		fence = hidden;
-	}
-	return drm_sched_job_add_dependency(&submit->jobs[0]->base, fence);
+	ret = fluidnpu_submit_depend(submit, fence);
+	dma_fence_put(fence);
+	return ret;
 }
 
 static int fluidnpu_submit_add_signal(struct fluidnpu_submit *submit,
@@ -125,7 +95,7 @@ int fluidnpu_submit_add_syncs(struct fluidnpu_submit *submit,
 /**
  * fluidnpu_submit_signal - let the syncobjs signal when the last job ends
  * @submit: being committed
- * @fence: finished fence of its last job
+ * @fence: of its last job
  */
 void fluidnpu_submit_signal(struct fluidnpu_submit *submit, struct dma_fence *fence)
 {

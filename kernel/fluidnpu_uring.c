@@ -3,7 +3,7 @@
  * FluidNPU accel driver: io_uring commands.
  *
  * Two commands stay in flight. SUBMIT and INJECT belong to a job and complete when
- * its finished fence signals. WAIT belongs to an event ring and completes when the
+ * its fence signals. WAIT belongs to an event ring and completes when the
  * ring has got so far. Their state is in the job and in the command itself: nothing
  * is allocated for them.
  *
@@ -22,9 +22,10 @@
 
 #include "fluidnpu_compat.h"
 #include "fluidnpu_ctx.h"
+#include "fluidnpu_device.h"
 #include "fluidnpu_event.h"
-#include "fluidnpu_fence.h"
 #include "fluidnpu_job.h"
+#include "fluidnpu_submit.h"
 #include "fluidnpu_uring.h"
 #include "fluidnpu_validate.h"
 
@@ -97,19 +98,28 @@ static struct io_uring_cmd *fluidnpu_uring_take(struct fluidnpu_uring *uring)
 	struct io_uring_cmd *cmd = uring->cmd;
 
 	if (cmd) {
-		uring->cmd = NULL;
+		WRITE_ONCE(uring->cmd, NULL);
 		fluidnpu_job_pdu(cmd)->uring = NULL;
 		list_del(&uring->node);
 	}
 	return cmd;
 }
 
-static struct io_uring_cmd *fluidnpu_uring_detach(struct fluidnpu_job *job)
+/**
+ * fluidnpu_uring_detach - take the command from its job, in order to complete it
+ * @job: from fluidnpu_uring_attach() on until it is released
+ *
+ * Return: the command, or NULL if there is none or somebody else has taken it.
+ */
+struct io_uring_cmd *fluidnpu_uring_detach(struct fluidnpu_job *job)
 {
 	struct fluidnpu_file *ffile = job->ctx->ffile;
 	struct io_uring_cmd *cmd;
 	unsigned long flags;
 
+	/* It is set before the job is committed, and only cleared after that. */
+	if (!READ_ONCE(job->uring.cmd))
+		return NULL;
 	spin_lock_irqsave(&ffile->uring_lock, flags);
 	cmd = fluidnpu_uring_take(&job->uring);
 	spin_unlock_irqrestore(&ffile->uring_lock, flags);
@@ -122,43 +132,26 @@ static void fluidnpu_uring_job_work(struct io_tw_req tw_req, io_tw_token_t tw)
 	struct io_uring_cmd *cmd = io_uring_cmd_from_tw(tw_req);
 	struct fluidnpu_uring_job_pdu *pdu = fluidnpu_job_pdu(cmd);
 
+	atomic_dec(&fluidnpu_uring_file(cmd)->fdev->cq.unseen);
 	io_uring_cmd_done32(cmd, pdu->result, pdu->end_time, IO_URING_CMD_TASK_WORK_ISSUE_FLAGS);
 }
 
-/*
- * Complete a command that has been taken from its job, in any context. Lazily: it is one
- * CQE, and whoever waits for many need not wake up for each.
+/**
+ * fluidnpu_uring_end_job - complete a command that has been taken from its job
+ * @cmd: command
+ * @result: how the job has ended
+ * @end_time: when, device time
+ *
+ * In any context. Lazily: it is one CQE, and whoever waits for many need not wake up for each.
  */
-static void fluidnpu_uring_end(struct io_uring_cmd *cmd, int result, u64 end_time)
+void fluidnpu_uring_end_job(struct io_uring_cmd *cmd, int result, u64 end_time)
 {
 	struct fluidnpu_uring_job_pdu *pdu = fluidnpu_job_pdu(cmd);
 
 	pdu->result = result;
 	pdu->end_time = end_time;
+	atomic_inc(&fluidnpu_uring_file(cmd)->fdev->cq.unseen);
 	io_uring_cmd_do_in_task_lazy(cmd, fluidnpu_uring_job_work);
-}
-
-/* The job has ended: in an interrupt, with the fence's lock held. */
-static void fluidnpu_uring_job_done(struct dma_fence *finished, struct dma_fence_cb *cb)
-{
-	struct fluidnpu_job *job = container_of(cb, struct fluidnpu_job, uring.cb);
-	struct io_uring_cmd *cmd = fluidnpu_uring_detach(job);
-
-	if (cmd)
-		fluidnpu_uring_end(cmd, finished->error, fluidnpu_fence_end_time(finished));
-}
-
-/**
- * fluidnpu_uring_forget_job - let go of a job that is about to be freed
- * @job: has ended; its fences are still there
- *
- * The scheduler frees a job as soon as its fence counts as signalled, while the callbacks
- * may still run elsewhere. Removing ours takes the lock that they run under.
- */
-void fluidnpu_uring_forget_job(struct fluidnpu_job *job)
-{
-	if (job->uring.cb.func)
-		dma_fence_remove_callback(&job->base.s_fence->finished, &job->uring.cb);
 }
 
 static void fluidnpu_uring_wait_end(struct io_uring_cmd *cmd, unsigned int issue_flags)
@@ -269,8 +262,7 @@ static int fluidnpu_uring_submit(struct drm_file *file, struct io_uring_cmd *cmd
 {
 	struct drm_device *drm = file->minor->dev;
 	struct drm_fluidnpu_uring_submit args;
-	struct fluidnpu_submit *submit;
-	struct fluidnpu_job *job;
+	struct fluidnpu_submit submit;
 	int ret;
 
 	/* What is in flight ends by itself, but nothing new begins. */
@@ -285,10 +277,9 @@ static int fluidnpu_uring_submit(struct drm_file *file, struct io_uring_cmd *cmd
 	if (ret)
 		return ret;
 
-	submit = fluidnpu_submit_prepare_one(file, args.ctx_id, &args.job, inject);
-	if (IS_ERR(submit))
-		return PTR_ERR(submit);
-	job = fluidnpu_submit_first_job(submit);
+	ret = fluidnpu_submit_prepare_one(&submit, file, args.ctx_id, &args.job, inject);
+	if (ret)
+		return ret;
 
 	/*
 	 * From here on the command must be completed with io_uring_cmd_done(), and
@@ -298,16 +289,16 @@ static int fluidnpu_uring_submit(struct drm_file *file, struct io_uring_cmd *cmd
 	 */
 	fluidnpu_job_pdu(cmd)->uring = NULL;
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
-	fluidnpu_uring_attach(job, cmd);
+	fluidnpu_uring_attach(submit.only, cmd);
 
 	/* Not interruptible: io_uring's own task work counts as a signal. */
-	ret = fluidnpu_submit_lock(submit, false);
+	ret = fluidnpu_submit_lock(&submit, false);
 	if (!ret)
-		fluidnpu_submit_commit(submit, &job->uring.cb, fluidnpu_uring_job_done);
-	else if (!fluidnpu_uring_detach(job))
+		fluidnpu_submit_commit(&submit);
+	else if (!fluidnpu_uring_detach(submit.only))
 		ret = 0; /* Cancelled. */
 	/* Finishing can take the ring's lock, too: it has to come after the unlocking. */
-	fluidnpu_submit_free(submit);
+	fluidnpu_submit_fini(&submit);
 	if (ret)
 		io_uring_cmd_done(cmd, ret, issue_flags);
 
@@ -374,7 +365,7 @@ static u32 fluidnpu_uring_cancel_jobs(struct fluidnpu_ctx *ctx, u64 user_data)
 
 		list_move_tail(&uring->node, &ctx->uring_jobs);
 		if (container_of(uring, struct fluidnpu_job, uring)->user_data == user_data) {
-			fluidnpu_uring_end(fluidnpu_uring_take(uring), -ECANCELED, 0);
+			fluidnpu_uring_end_job(fluidnpu_uring_take(uring), -ECANCELED, 0);
 			count++;
 		}
 		if (!(++looked_at % FLUIDNPU_CANCEL_BATCH)) {

@@ -5,8 +5,8 @@
 #ifndef _FLUIDNPU_URING_H
 #define _FLUIDNPU_URING_H
 
-#include <linux/dma-fence.h>
 #include <linux/list.h>
+#include <linux/types.h>
 
 struct fluidnpu_event_wait;
 struct fluidnpu_job;
@@ -14,20 +14,19 @@ struct io_uring_cmd;
 
 /**
  * struct fluidnpu_uring - a job's command
- * @cb: on the job's finished fence
  * @cmd: command that completes when the job has ended; NULL if there is none (any more)
  * @node: in fluidnpu_ctx.uring_jobs, while there is one
  *
  * @cmd and @node are protected by fluidnpu_file.uring_lock.
  */
 struct fluidnpu_uring {
-	struct dma_fence_cb cb;
 	struct io_uring_cmd *cmd;
 	struct list_head node;
 };
 
 int fluidnpu_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
 void fluidnpu_uring_wait_done(struct fluidnpu_event_wait *wait);
-void fluidnpu_uring_forget_job(struct fluidnpu_job *job);
+struct io_uring_cmd *fluidnpu_uring_detach(struct fluidnpu_job *job);
+void fluidnpu_uring_end_job(struct io_uring_cmd *cmd, int result, u64 end_time);
 
 #endif

@@ -94,7 +94,8 @@
 #define FLUIDNPU_QREG_PRIORITY		0x0c	/* RW higher preempts lower at a layer boundary */
 #define FLUIDNPU_QREG_CTRL		0x10	/* WO FLUIDNPU_QCTRL_* */
 #define FLUIDNPU_QREG_STATUS		0x14	/* RO FLUIDNPU_QSTATUS_* */
-#define FLUIDNPU_QREG_HEAD		0x18	/* RO next entry to fetch */
+#define FLUIDNPU_QREG_HEAD		0x18	/* RO next entry to fetch; stays as it is when the
+						 * queue is disabled */
 
 #define FLUIDNPU_REG_DOORBELL(q)	(0x1000 + (q) * 4)	/* WO new tail of queue q */
 #define FLUIDNPU_REG_DOORBELL_CQ	0x1100	/* WO new head of the completion ring */
@@ -102,7 +103,8 @@
 #define FLUIDNPU_REG_COUNTERS		0x2000	/* RO 64-bit, FLUIDNPU_CNT_*: all queues together */
 #define FLUIDNPU_REG_QUEUE_COUNTERS(q)	(0x2200 + (q) * 0x200)	/* RO the share of queue q */
 
-#define FLUIDNPU_CTRL_ENABLE		(1u << 0)
+#define FLUIDNPU_CTRL_ENABLE		(1u << 0)	/* take entries and run layers; cleared, the layer
+						 * that runs ends and nothing else begins */
 #define FLUIDNPU_CTRL_RESET		(1u << 1)	/* all state to power-on, done when the write is */
 
 #define FLUIDNPU_STATUS_READY		(1u << 0)
