@@ -74,7 +74,8 @@ run: ## classify the 10,000 Fashion-MNIST test images through /dev/fluidnpu in a
 
 check: ## run all tests, on the host and in the VM
 	@tools/deps.sh test
-	@$(MAKE) --no-print-directory -j$(JOBS) build host-tests vm-tests networks
+	@$(MAKE) --no-print-directory -j$(JOBS) build host-tests vm-tests networks \
+		$(OUT)/bin/bench-driver
 	@tests/run
 
 .PHONY: check-debug

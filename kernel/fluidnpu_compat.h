@@ -9,7 +9,6 @@
 #ifndef _FLUIDNPU_COMPAT_H
 #define _FLUIDNPU_COMPAT_H
 
-#include <linux/dma-fence-array.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/module.h>
 
@@ -20,11 +19,6 @@
 #if !FLUIDNPU_HAVE_NS_STRING
 #undef MODULE_IMPORT_NS
 #define MODULE_IMPORT_NS(ns) MODULE_INFO(import_ns, ns)
-#endif
-
-#if !FLUIDNPU_HAVE_FENCE_ARRAY_ALL
-#define dma_fence_array_create(num_fences, fences, context, seqno) \
-	dma_fence_array_create(num_fences, fences, context, seqno, false)
 #endif
 
 #if !FLUIDNPU_HAVE_URING_DONE32
@@ -54,10 +48,6 @@ typedef unsigned int io_tw_token_t;
 
 #if !FLUIDNPU_HAVE_SHMEM_PUT_LOCKED
 #define drm_gem_shmem_put_pages_locked drm_gem_shmem_put_pages
-#endif
-
-#if !FLUIDNPU_HAVE_SCHED_STAT_RESET
-#define DRM_GPU_SCHED_STAT_RESET DRM_GPU_SCHED_STAT_NOMINAL
 #endif
 
 #if !FLUIDNPU_HAVE_SCHED_INIT_ARGS

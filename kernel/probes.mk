@@ -8,12 +8,10 @@ fluidnpu-has = -DFLUIDNPU_HAVE_$(1)=$(shell grep -qsE '$(2)' $(srctree)/include/
 
 fluidnpu-probes := \
 	$(call fluidnpu-has,NS_STRING,MODULE_INFO.import_ns. ns.,linux/module.h) \
-	$(call fluidnpu-has,FENCE_ARRAY_ALL,u64 context. unsigned seqno.;,linux/dma-fence-array.h) \
 	$(call fluidnpu-has,URING_DONE32,io_uring_cmd_done32,linux/io_uring/cmd.h) \
 	$(call fluidnpu-has,URING_TW_REQ,io_uring_cmd_from_tw,linux/io_uring/cmd.h) \
 	$(call fluidnpu-has,GEM_VMAP_LOCKS,^int drm_gem_vmap.struct,drm/drm_gem.h) \
 	$(call fluidnpu-has,SHMEM_PUT_LOCKED,drm_gem_shmem_put_pages_locked,drm/drm_gem_shmem_helper.h) \
-	$(call fluidnpu-has,SCHED_STAT_RESET,DRM_GPU_SCHED_STAT_RESET,drm/gpu_scheduler.h) \
 	$(call fluidnpu-has,SCHED_INIT_ARGS,^struct drm_sched_init_args,drm/gpu_scheduler.h) \
 	$(call fluidnpu-has,SCHED_CLIENT_ID,drm_client_id.;,drm/gpu_scheduler.h) \
 	$(call fluidnpu-has,DRIVER_DATE,char .date;,drm/drm_drv.h)

@@ -17,6 +17,8 @@
  * sees it, alone and when many jobs are under way, whose interrupts are coalesced.
  *
  * usage: bench-driver [--only TEXT] [--operations N] [--json FILE]
+ *
+ * Ends with status 3 if a target is missed.
  */
 #define _GNU_SOURCE /* O_DIRECT */
 #include <fcntl.h>
@@ -529,10 +531,14 @@ static struct target targets[] = {
 
 #define NUM_TARGETS (sizeof(targets) / sizeof(targets[0]))
 
-static void judge(void)
+#define STATUS_MISSED 3
+
+/* Returns how many targets are missed. */
+static unsigned int judge(void)
 {
 	const struct bench *disk = find(NAME_NULL_BLK, 64);
 	static const char *const names[] = { NAME_NULL_JOB, NAME_LAYER_JOB };
+	unsigned int missed = 0;
 
 	for (uint32_t i = 0; i < 2; i++) {
 		const struct bench *job = find(names[i], 64);
@@ -545,9 +551,14 @@ static void judge(void)
 	targets[7].value = latency.alone.max_ns / latency.interval_ns;
 
 	printf("\n%-58s %7s %7s\n", "target", "limit", "seen");
-	for (size_t i = 0; i < NUM_TARGETS; i++)
+	for (size_t i = 0; i < NUM_TARGETS; i++) {
+		bool met = targets[i].value <= targets[i].limit;
+
 		printf("%-58s %7.2f %7.3f  %s\n", targets[i].text, targets[i].limit,
-		       targets[i].value, targets[i].value <= targets[i].limit ? "met" : "MISSED");
+		       targets[i].value, met ? "met" : "MISSED");
+		missed += !met;
+	}
+	return missed;
 }
 
 static void write_json(const char *path)
@@ -603,7 +614,7 @@ static void set_up(void)
 		die("out of memory");
 }
 
-static void measure_all(const char *only, uint32_t operations)
+static unsigned int measure_all(const char *only, uint32_t operations)
 {
 	for (size_t i = 0; i < NUM_BENCHES; i++) {
 		char name[128];
@@ -614,16 +625,17 @@ static void measure_all(const char *only, uint32_t operations)
 	}
 	print_table();
 	if (only)
-		return;
+		return 0;
 	measure_latency();
 	print_latency();
-	judge();
+	return judge();
 }
 
 int main(int argc, char **argv)
 {
 	uint32_t operations = OPERATIONS;
 	const char *only = NULL, *json = NULL;
+	unsigned int missed;
 
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--only") && i + 1 < argc)
@@ -638,8 +650,8 @@ int main(int argc, char **argv)
 	if (!operations)
 		die("--operations wants a number");
 	set_up();
-	measure_all(only, operations);
+	missed = measure_all(only, operations);
 	if (json)
 		write_json(json);
-	return 0;
+	return missed ? STATUS_MISSED : 0;
 }

@@ -105,7 +105,8 @@ struct drm_fluidnpu_dev_query {
  * @max_contexts: per file
  * @coalesce_ns: how much later than its cause an event can be seen at most, because
  *	many jobs share an interrupt; 0: at once
- * @memory_bytes: limit of all BOs that one client creates
+ * @memory_bytes: limit of what one client may take: BOs that it creates, and what the kernel keeps
+ *	for it, page tables, contexts and jobs
  */
 struct drm_fluidnpu_info {
 	__u32 hw_version;
