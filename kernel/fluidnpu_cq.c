@@ -25,10 +25,10 @@
 #define FLUIDNPU_CQ_POLL_MS	100
 
 /*
- * With so many jobs that their clients do not know the end of, completions share an interrupt, up
- * to so many of them: clients that keep that load up never wait for the timer. An interrupt
- * that the timer causes for fewer than a quarter of them ends it: they come too slowly, or
- * somebody waits for them.
+ * With so many jobs that their clients do not know the end of, and so many completions that came
+ * close upon each other, they share an interrupt, up to so many of them: clients that keep that
+ * load up never wait for the timer. An interrupt that the timer causes for fewer than a quarter of
+ * them ends it: they come too slowly, or somebody waits for them.
  */
 #define FLUIDNPU_COALESCE_LOAD	32
 #define FLUIDNPU_COALESCE_COUNT	32
@@ -64,6 +64,9 @@ void fluidnpu_cq_start(struct fluidnpu_device *fdev)
 	cq->head = 0;
 	cq->acked = 0;
 	cq->coalescing = false;
+	cq->streak = 0;
+	cq->timer_cycles = mul_u64_u32_div(FLUIDNPU_COALESCE_TIMER_NS, fdev->clock_hz,
+					   NSEC_PER_SEC);
 
 	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_BASE_LO, lower_32_bits(cq->dma));
 	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_BASE_HI, upper_32_bits(cq->dma));
@@ -143,6 +146,8 @@ u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev, struct list_head *done)
 		dma_rmb();
 		cqe = cq->ring[cq->head & FLUIDNPU_CQ_MASK];
 		WRITE_ONCE(cq->head, cq->head + 1);
+		cq->streak = cqe.time - cq->last_time <= cq->timer_cycles ? cq->streak + 1 : 1;
+		cq->last_time = cqe.time;
 
 		queue = fluidnpu_queue_find(fdev, cqe.cookie, &job);
 		if (!queue) {
@@ -184,15 +189,14 @@ void fluidnpu_cq_ack(struct fluidnpu_device *fdev, u32 halted)
 /* One interrupt for several completions, or one for each. */
 static void fluidnpu_cq_coalesce(struct fluidnpu_device *fdev, bool coalesce)
 {
-	u32 cycles = 0;
+	struct fluidnpu_cq *cq = &fdev->cq;
 
-	if (coalesce == fdev->cq.coalescing || fdev->off)
+	if (coalesce == cq->coalescing || fdev->off)
 		return;
-	fdev->cq.coalescing = coalesce;
-	if (coalesce)
-		cycles = mul_u64_u32_div(FLUIDNPU_COALESCE_TIMER_NS, fdev->clock_hz, NSEC_PER_SEC);
+	cq->coalescing = coalesce;
+	cq->streak = 0;
 	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_COALESCE_COUNT, FLUIDNPU_COALESCE_COUNT);
-	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_COALESCE_CYCLES, cycles);
+	fluidnpu_write(fdev, FLUIDNPU_REG_CQ_COALESCE_CYCLES, coalesce ? cq->timer_cycles : 0);
 }
 
 /**
@@ -235,13 +239,16 @@ irqreturn_t fluidnpu_irq_completion(int irq, void *data)
  */
 void fluidnpu_cq_expect(struct fluidnpu_device *fdev)
 {
+	struct fluidnpu_cq *cq = &fdev->cq;
+
 	lockdep_assert_held(&fdev->hw_lock);
 
-	if (fdev->cq.load + atomic_read(&fdev->cq.unseen) >= FLUIDNPU_COALESCE_LOAD)
+	if (cq->streak >= FLUIDNPU_COALESCE_COUNT &&
+	    cq->load + atomic_read(&cq->unseen) >= FLUIDNPU_COALESCE_LOAD)
 		fluidnpu_cq_coalesce(fdev, true);
-	if (fdev->cq.polled)
+	if (cq->polled)
 		return;
-	fdev->cq.polled = true;
+	cq->polled = true;
 	queue_delayed_work(fdev->tdr_wq, &fdev->poll_work, msecs_to_jiffies(FLUIDNPU_CQ_POLL_MS));
 }
 

@@ -38,6 +38,7 @@ static void fluidnpu_file_release(struct kref *ref)
 	/* Whoever was charged to it held a reference. */
 	drm_WARN_ON(&ffile->fdev->drm, atomic64_read(&ffile->charged_bytes));
 	xa_destroy(&ffile->contexts);
+	mutex_destroy(&ffile->ctx_lock);
 	mutex_destroy(&ffile->lock);
 	kfree(ffile);
 }
@@ -56,9 +57,9 @@ static void fluidnpu_ctx_release(struct kref *ref)
 	struct fluidnpu_ctx *ctx = container_of(ref, struct fluidnpu_ctx, ref);
 	struct fluidnpu_device *fdev = ctx->ffile->fdev;
 
-	mutex_lock(&ctx->ffile->lock);
+	mutex_lock(&ctx->ffile->ctx_lock);
 	list_del(&ctx->node);
-	mutex_unlock(&ctx->ffile->lock);
+	mutex_unlock(&ctx->ffile->ctx_lock);
 	drm_sched_entity_fini(&ctx->entity);
 	fluidnpu_event_ring_fini(&ctx->events);
 	fluidnpu_vm_put(ctx->vm);
@@ -211,9 +212,9 @@ static struct fluidnpu_ctx *fluidnpu_ctx_create(struct fluidnpu_file *ffile, u32
 	ctx->ffile = fluidnpu_file_get(ffile);
 	ctx->vm = fluidnpu_vm_get(vm);
 	fluidnpu_device_get_user(fdev);
-	mutex_lock(&ffile->lock);
+	mutex_lock(&ffile->ctx_lock);
 	list_add(&ctx->node, &ffile->ctx_list);
-	mutex_unlock(&ffile->lock);
+	mutex_unlock(&ffile->ctx_lock);
 	return ctx;
 
 err_fini_events:
@@ -359,6 +360,7 @@ int fluidnpu_file_open(struct drm_device *drm, struct drm_file *file)
 	kref_init(&ffile->ref);
 	ffile->fdev = to_fluidnpu_device(drm);
 	mutex_init(&ffile->lock);
+	mutex_init(&ffile->ctx_lock);
 	xa_init_flags(&ffile->contexts, XA_FLAGS_ALLOC1);
 	INIT_LIST_HEAD(&ffile->ctx_list);
 	init_waitqueue_head(&ffile->waiters);
@@ -375,11 +377,11 @@ static void fluidnpu_file_kill_entities(struct fluidnpu_file *ffile)
 	struct fluidnpu_ctx *ctx;
 
 	/* Whoever releases a context meanwhile waits for the lock before anything else. */
-	mutex_lock(&ffile->lock);
+	mutex_lock(&ffile->ctx_lock);
 	list_for_each_entry(ctx, &ffile->ctx_list, node)
 		/* Does not wait: what the device has not got yet ends with -ESRCH. */
 		drm_sched_entity_fini(&ctx->entity);
-	mutex_unlock(&ffile->lock);
+	mutex_unlock(&ffile->ctx_lock);
 }
 
 /**

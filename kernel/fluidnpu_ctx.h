@@ -36,11 +36,12 @@ struct poll_table_struct;
  * @ref: of the open file, its contexts, which jobs can keep alive, its address
  *	space and the buffers that it created
  * @fdev: the device
- * @lock: protects the creation of @vm, and @ctx_list
+ * @lock: protects the creation of @vm
  * @vm: address space; made with the first buffer, so that clients that only
  *	look do not use one up; NULL again when the file is closed
  * @contexts: struct fluidnpu_ctx by id
- * @ctx_list: all of them, those that jobs keep alive after CTX_DESTROY too; protected by @lock
+ * @ctx_lock: protects @ctx_list
+ * @ctx_list: all of them, those that jobs keep alive after CTX_DESTROY too
  * @waiters: in poll()
  * @uring_lock: protects the ties between jobs and io_uring commands; taken in interrupts
  * @memory_bytes: of the buffers that it created and that are not freed
@@ -58,6 +59,7 @@ struct fluidnpu_file {
 	struct mutex lock; /* see above */
 	struct fluidnpu_vm *vm;
 	struct xarray contexts;
+	struct mutex ctx_lock; /* see above */
 	struct list_head ctx_list;
 	wait_queue_head_t waiters;
 	spinlock_t uring_lock; /* see above */

@@ -104,6 +104,9 @@ struct fluidnpu_queue {
  * @acked: what the device knows of @head
  * @polled: fluidnpu_device.poll_work is on its way
  * @coalescing: completions share interrupts
+ * @timer_cycles: how long they wait for others then, at most
+ * @streak: completions that came no further apart than that, since @coalescing changed
+ * @last_time: device time of the last one
  * @load: jobs that have been committed and not ended
  * @unseen: jobs that have ended and whose io_uring commands their clients have not got;
  *	needs no lock
@@ -117,6 +120,9 @@ struct fluidnpu_cq {
 	u32 acked;
 	bool polled;
 	bool coalescing;
+	u32 timer_cycles;
+	u32 streak;
+	u64 last_time;
 	u32 load;
 	atomic_t unseen;
 };

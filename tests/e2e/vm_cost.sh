@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/tap.sh
 
 check "the cost of jobs can be measured" \
-	bash -c 'tools/bench-driver --operations 1024; (($? == 0 || $? == 3))'
+	bash -c 'tools/bench-driver --operations 2048; (($? == 0 || $? == 3))'
 cp "$tap_dir/out" "$tap_dir/table"
 while read -r line; do
 	target=$(sed -E 's/ +[0-9.]+ +[0-9.]+ +(met|MISSED)\r?$//' <<<"$line")
