@@ -299,7 +299,9 @@ static void tell_hang(const struct worker *worker, unsigned int index)
 			       fuzz_ops[progress->op].name);
 	}
 	printf("\n");
+	/* Who waits, and what the CPUs are doing. */
 	write_file("/proc/sysrq-trigger", "w");
+	write_file("/proc/sysrq-trigger", "l");
 	say("hang of seed %#" PRIx64, worker->seed);
 }
 
