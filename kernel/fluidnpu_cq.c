@@ -123,14 +123,13 @@ static bool fluidnpu_cq_has_entry(const struct fluidnpu_cq *cq, u32 head)
 /**
  * fluidnpu_cq_drain - handle all completions that have arrived
  * @fdev: the device
- * @done: jobs that have ended are added, see fluidnpu_signal_done()
  *
  * The device stops when the ring is full, and is told of the room only in
  * fluidnpu_cq_ack(): this is a bounded loop whatever the device does.
  *
  * Return: bit mask of the queues that halted.
  */
-u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev, struct list_head *done)
+u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev)
 {
 	struct fluidnpu_cq *cq = &fdev->cq;
 	u32 i, halted = 0, seen = 0;
@@ -161,7 +160,7 @@ u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev, struct list_head *done)
 
 	for (i = 0; i < fdev->num_queues; i++) {
 		if (seen & BIT(i))
-			fluidnpu_queue_advance(&fdev->queues[i], done);
+			fluidnpu_queue_advance(&fdev->queues[i]);
 	}
 	return halted;
 }
@@ -210,7 +209,6 @@ irqreturn_t fluidnpu_irq_completion(int irq, void *data)
 {
 	struct fluidnpu_device *fdev = data;
 	unsigned long flags;
-	LIST_HEAD(done);
 	u32 head, count;
 	int idx;
 
@@ -219,13 +217,12 @@ irqreturn_t fluidnpu_irq_completion(int irq, void *data)
 
 	spin_lock_irqsave(&fdev->hw_lock, flags);
 	head = fdev->cq.head;
-	fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev, &done));
+	fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev));
 	count = fdev->cq.head - head;
 	if (count < FLUIDNPU_COALESCE_FEW)
 		fluidnpu_cq_coalesce(fdev, false);
 	trace_fluidnpu_irq(fdev, count);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
-	fluidnpu_signal_done(&done);
+	fluidnpu_hw_unlock(fdev, flags);
 
 	drm_dev_exit(idx);
 	return IRQ_HANDLED;
@@ -281,7 +278,6 @@ void fluidnpu_cq_poll_work(struct work_struct *work)
 	struct fluidnpu_device *fdev = container_of(to_delayed_work(work), struct fluidnpu_device,
 						    poll_work);
 	unsigned long flags;
-	LIST_HEAD(done);
 	int idx;
 
 	if (!drm_dev_enter(&fdev->drm, &idx))
@@ -290,10 +286,9 @@ void fluidnpu_cq_poll_work(struct work_struct *work)
 	if (fluidnpu_cq_has_entry(&fdev->cq, READ_ONCE(fdev->cq.head)) ||
 	    fluidnpu_cq_is_idle(fdev)) {
 		spin_lock_irqsave(&fdev->hw_lock, flags);
-		fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev, &done));
+		fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev));
 		fdev->cq.polled = !fluidnpu_cq_is_idle(fdev);
-		spin_unlock_irqrestore(&fdev->hw_lock, flags);
-		fluidnpu_signal_done(&done);
+		fluidnpu_hw_unlock(fdev, flags);
 	} else {
 		fluidnpu_device_check(fdev);
 	}

@@ -178,6 +178,7 @@ static int fluidnpu_device_init_sw(struct fluidnpu_device *fdev)
 	spin_lock_init(&fdev->reg64_lock);
 	fluidnpu_perf_init(fdev);
 	ida_init(&fdev->as_ida);
+	INIT_LIST_HEAD(&fdev->done);
 	INIT_LIST_HEAD(&fdev->bos);
 	fluidnpu_reset_init(fdev);
 	INIT_WORK(&fdev->free_work, fluidnpu_job_release_work);

@@ -141,6 +141,9 @@ struct fluidnpu_cq {
  * @cq: completion ring
  * @hw_lock: protects rings, completion ring and the queue registers; taken in
  *	interrupts
+ * @done: jobs that have ended and whose fences are to be signalled, see fluidnpu_hw_unlock();
+ *	protected by @hw_lock, like the next one
+ * @signalling: somebody does
  * @off: FLUIDNPU_OFF_*, 0: the registers can be used; written with @as_lock and @hw_lock,
  *	so that each of them keeps it as it is
  * @reg64_lock: between the two halves of a 64-bit register
@@ -178,6 +181,8 @@ struct fluidnpu_device {
 	struct fluidnpu_queue queues[FLUIDNPU_NUM_PRIORITIES];
 	struct fluidnpu_cq cq;
 	spinlock_t hw_lock; /* see above */
+	struct list_head done;
+	bool signalling;
 	u32 off;
 	spinlock_t reg64_lock; /* see above */
 	struct fluidnpu_perf perf;

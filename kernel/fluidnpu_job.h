@@ -33,7 +33,7 @@ struct fluidnpu_queue;
  * @fence: signals when it has ended
  * @uring: io_uring command that waits for it
  * @free_node: in fluidnpu_device.free_jobs
- * @node: in fluidnpu_queue.jobs, then in a list of those whose fences are about to be signalled
+ * @node: in fluidnpu_queue.jobs, then in fluidnpu_device.done
  * @wait_node: in fluidnpu_queue.waiting
  * @ctx_node: in fluidnpu_ctx.jobs
  * @slot: index into fluidnpu_queue.slots while the device has it
@@ -60,7 +60,7 @@ struct fluidnpu_queue;
  * @samples: what user space asked for
  *
  * Until the job is committed it belongs to the submitter, from then on to the queue, once it has
- * come there, and to the scheduler, if that got it: see fluidnpu_signal_done(). @node, @wait_node,
+ * come there, and to the scheduler, if that got it: see fluidnpu_hw_unlock(). @node, @wait_node,
  * @slot, @ended, @pushed, @cookie, @error, @yield, @replays, @events_left, @left, @reported and
  * @running are protected by hw_lock then, and @ctx_node is always.
  */
@@ -146,16 +146,16 @@ void fluidnpu_queue_push_yield(struct fluidnpu_queue *queue, struct fluidnpu_job
 struct fluidnpu_queue *fluidnpu_queue_find(struct fluidnpu_device *fdev, u64 cookie,
 					   struct fluidnpu_job **job);
 void fluidnpu_queue_retire(struct fluidnpu_queue *queue, struct fluidnpu_job *job);
-void fluidnpu_queue_advance(struct fluidnpu_queue *queue, struct list_head *done);
+void fluidnpu_queue_advance(struct fluidnpu_queue *queue);
 void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *guilty,
-			    bool suspect, struct list_head *done);
-void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error, struct list_head *done);
-void fluidnpu_signal_done(struct list_head *done);		/* without */
+			    bool suspect);
+void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error);
+void fluidnpu_hw_unlock(struct fluidnpu_device *fdev, unsigned long flags);
 
 /* fluidnpu_cq.c, likewise */
 int fluidnpu_cq_init(struct fluidnpu_device *fdev);		/* without */
 void fluidnpu_cq_start(struct fluidnpu_device *fdev);
-u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev, struct list_head *done);
+u32 fluidnpu_cq_drain(struct fluidnpu_device *fdev);
 void fluidnpu_cq_ack(struct fluidnpu_device *fdev, u32 halted);
 void fluidnpu_cq_expect(struct fluidnpu_device *fdev);
 bool fluidnpu_cq_is_idle(struct fluidnpu_device *fdev);

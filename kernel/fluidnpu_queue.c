@@ -15,8 +15,7 @@
  * to no job: the job that it is for ends first.
  *
  * Events tell of a job's end at once, but fences of a queue are signalled in the
- * order in which its jobs came, and after hw_lock has been dropped: what others hang on a
- * fence is not known here.
+ * order in which its jobs came, and after hw_lock has been dropped.
  */
 #include <linux/bitfield.h>
 #include <linux/bitops.h>
@@ -430,23 +429,24 @@ void fluidnpu_queue_retire(struct fluidnpu_queue *queue, struct fluidnpu_job *jo
 }
 
 /* The fences that can be signalled. */
-static void fluidnpu_queue_collect(struct fluidnpu_queue *queue, struct list_head *done)
+static void fluidnpu_queue_collect(struct fluidnpu_queue *queue)
 {
 	struct fluidnpu_job *job, *next;
 
 	list_for_each_entry_safe(job, next, &queue->jobs, node) {
 		if (!job->ended)
 			return;
-		list_move_tail(&job->node, done);
+		list_move_tail(&job->node, &queue->fdev->done);
 	}
 }
 
 /**
  * fluidnpu_queue_advance - after jobs have been added or have ended
  * @queue: queue
- * @done: jobs that have ended, and all before them, are added
+ *
+ * Jobs that have ended, and all before them, are left for fluidnpu_hw_unlock().
  */
-void fluidnpu_queue_advance(struct fluidnpu_queue *queue, struct list_head *done)
+void fluidnpu_queue_advance(struct fluidnpu_queue *queue)
 {
 	struct fluidnpu_job *job, *next;
 
@@ -455,16 +455,11 @@ void fluidnpu_queue_advance(struct fluidnpu_queue *queue, struct list_head *done
 			break;
 		list_del(&job->wait_node);
 	}
-	fluidnpu_queue_collect(queue, done);
+	fluidnpu_queue_collect(queue);
 }
 
-/**
- * fluidnpu_signal_done - signal the fences of jobs that have ended
- * @done: list of jobs, which is not to be used afterwards; they may be freed
- *
- * Without hw_lock.
- */
-void fluidnpu_signal_done(struct list_head *done)
+/* The jobs may be freed. Without hw_lock: what others hang on a fence is not known here. */
+static void fluidnpu_signal_all(struct list_head *done)
 {
 	struct fluidnpu_job *job, *next;
 
@@ -487,6 +482,29 @@ void fluidnpu_signal_done(struct list_head *done)
 	}
 }
 
+/**
+ * fluidnpu_hw_unlock - drop hw_lock, and signal the fences of jobs that have ended
+ * @fdev: the device
+ * @flags: of taking the lock
+ *
+ * One at a time does so, for all: fences of a context signal in their order. Whoever comes
+ * meanwhile leaves its own to that one.
+ */
+void fluidnpu_hw_unlock(struct fluidnpu_device *fdev, unsigned long flags)
+{
+	LIST_HEAD(done);
+
+	while (!fdev->signalling && !list_empty(&fdev->done)) {
+		list_replace_init(&fdev->done, &done);
+		fdev->signalling = true;
+		spin_unlock_irqrestore(&fdev->hw_lock, flags);
+		fluidnpu_signal_all(&done);
+		spin_lock_irqsave(&fdev->hw_lock, flags);
+		fdev->signalling = false;
+	}
+	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+}
+
 /* The device has forgotten @job. Does it end, how, or (false) does it run again? */
 static bool fluidnpu_job_is_over(struct fluidnpu_job *job, bool taken, bool suspect, int *error)
 {
@@ -507,7 +525,6 @@ static bool fluidnpu_job_is_over(struct fluidnpu_job *job, bool taken, bool susp
  * @queue: stopped, or the device has been reset, after fluidnpu_queue_note_head()
  * @guilty: ends with -ETIME instead, if it is one of them; or NULL
  * @suspect: something went wrong and nobody knows why: the oldest job may have done it
- * @done: jobs that have ended are added
  *
  * A job that the device had taken and that does not begin at layer 0 cannot be run
  * again: the state that it began with may have been overwritten. It ends with -EIO, as do
@@ -515,7 +532,7 @@ static bool fluidnpu_job_is_over(struct fluidnpu_job *job, bool taken, bool susp
  * be at once, at the layer that they would start from.
  */
 void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *guilty,
-			    bool suspect, struct list_head *done)
+			    bool suspect)
 {
 	struct fluidnpu_device *fdev = queue->fdev;
 	struct fluidnpu_hw_cqe cqe = { .time = fluidnpu_read64(fdev, FLUIDNPU_REG_TIME_LO) };
@@ -547,16 +564,15 @@ void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *g
 			fluidnpu_job_end(job, error, &cqe);
 		}
 	}
-	fluidnpu_queue_advance(queue, done);
+	fluidnpu_queue_advance(queue);
 }
 
 /**
  * fluidnpu_queue_fail_all - end all jobs that the device has
  * @queue: the device will not touch it any more
  * @error: for all of them
- * @done: the jobs are added
  */
-void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error, struct list_head *done)
+void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error)
 {
 	struct fluidnpu_job *job;
 
@@ -568,5 +584,5 @@ void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error, struct lis
 		fluidnpu_queue_retire(queue, job);
 		fluidnpu_job_end(job, error, NULL);
 	}
-	fluidnpu_queue_collect(queue, done);
+	fluidnpu_queue_collect(queue);
 }

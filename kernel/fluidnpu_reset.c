@@ -91,7 +91,7 @@ static void fluidnpu_device_set_off(struct fluidnpu_device *fdev, u32 clear, u32
 }
 
 /* Stop everything; what has completed so far is noted. With as_lock and hw_lock. */
-static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_head *done)
+static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev)
 {
 	u32 i;
 
@@ -100,24 +100,24 @@ static void fluidnpu_device_quiesce(struct fluidnpu_device *fdev, struct list_he
 	for (i = 0; i < fdev->num_queues; i++)
 		fluidnpu_queue_stop(&fdev->queues[i]);
 	fluidnpu_device_halt(fdev);
-	fluidnpu_cq_drain(fdev, done);
+	fluidnpu_cq_drain(fdev);
 }
 
 /* End all jobs in flight, and refuse those that come. With as_lock and hw_lock. */
-static void fluidnpu_device_give_up(struct fluidnpu_device *fdev, u32 why, struct list_head *done)
+static void fluidnpu_device_give_up(struct fluidnpu_device *fdev, u32 why)
 {
 	u32 i;
 
 	fluidnpu_device_set_off(fdev, 0, why);
 	for (i = 0; i < fdev->num_queues; i++) {
-		fluidnpu_queue_fail_all(&fdev->queues[i], fluidnpu_device_error(fdev), done);
+		fluidnpu_queue_fail_all(&fdev->queues[i], fluidnpu_device_error(fdev));
 		/* Those that wait for a slot, too. */
-		fluidnpu_queue_advance(&fdev->queues[i], done);
+		fluidnpu_queue_advance(&fdev->queues[i]);
 	}
 }
 
 /* Give the device up if it is not. With as_lock and hw_lock. */
-static bool fluidnpu_device_is_there(struct fluidnpu_device *fdev, struct list_head *done)
+static bool fluidnpu_device_is_there(struct fluidnpu_device *fdev)
 {
 	/*
 	 * All ones is what a bus without a device answers. One that cannot even be woken
@@ -129,7 +129,7 @@ static bool fluidnpu_device_is_there(struct fluidnpu_device *fdev, struct list_h
 	    (magic != ~0u && pci_device_is_present(to_pci_dev(fdev->drm.dev))))
 		return true;
 	drm_err(&fdev->drm, "device does not answer any more\n");
-	fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_LOST, done);
+	fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_LOST);
 	return false;
 }
 
@@ -138,17 +138,17 @@ static bool fluidnpu_device_is_there(struct fluidnpu_device *fdev, struct list_h
  * With as_lock and hw_lock. See fluidnpu_queue_restart().
  */
 static void fluidnpu_device_restart(struct fluidnpu_device *fdev, struct fluidnpu_job *guilty,
-				    bool suspect, struct list_head *done)
+				    bool suspect)
 {
 	u32 i;
 
 	if (fdev->off)
 		return;
-	if (!fluidnpu_device_is_there(fdev, done))
+	if (!fluidnpu_device_is_there(fdev))
 		return;
 	if (!fluidnpu_device_is_ready(fdev)) {
 		drm_err(&fdev->drm, "device does not come back after a reset\n");
-		fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_WEDGED, done);
+		fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_WEDGED);
 		return;
 	}
 
@@ -157,7 +157,7 @@ static void fluidnpu_device_restart(struct fluidnpu_device *fdev, struct fluidnp
 	fluidnpu_mmu_start(fdev);
 	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, FLUIDNPU_CTRL_ENABLE);
 	for (i = 0; i < fdev->num_queues; i++)
-		fluidnpu_queue_restart(&fdev->queues[i], guilty, suspect, done);
+		fluidnpu_queue_restart(&fdev->queues[i], guilty, suspect);
 }
 
 static void fluidnpu_device_uevent(struct fluidnpu_device *fdev, char *wedged)
@@ -197,33 +197,29 @@ void fluidnpu_device_report_reset(struct fluidnpu_device *fdev)
 static void fluidnpu_device_turn_off(struct fluidnpu_device *fdev, u32 why)
 {
 	unsigned long flags;
-	LIST_HEAD(done);
 
 	mutex_lock(&fdev->as_lock);
 	spin_lock_irqsave(&fdev->hw_lock, flags);
 	if (!fdev->off)
-		fluidnpu_device_quiesce(fdev, &done);
+		fluidnpu_device_quiesce(fdev);
 	fluidnpu_device_set_off(fdev, 0, why);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_hw_unlock(fdev, flags);
 	mutex_unlock(&fdev->as_lock);
-	fluidnpu_signal_done(&done);
 }
 
 /* What kept the device off is over. */
 static void fluidnpu_device_turn_on(struct fluidnpu_device *fdev, u32 why)
 {
 	unsigned long flags;
-	LIST_HEAD(done);
 	bool dead;
 
 	mutex_lock(&fdev->as_lock);
 	spin_lock_irqsave(&fdev->hw_lock, flags);
 	fluidnpu_device_set_off(fdev, why, 0);
-	fluidnpu_device_restart(fdev, NULL, false, &done);
+	fluidnpu_device_restart(fdev, NULL, false);
 	dead = fdev->off & FLUIDNPU_OFF_WEDGED;
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_hw_unlock(fdev, flags);
 	mutex_unlock(&fdev->as_lock);
-	fluidnpu_signal_done(&done);
 
 	if (dead)
 		fluidnpu_device_report_reset(fdev);
@@ -235,7 +231,6 @@ static void __fluidnpu_device_reset(struct fluidnpu_device *fdev, const char *re
 {
 	u32 i;
 	unsigned long flags;
-	LIST_HEAD(done);
 	bool was_on;
 
 	mutex_lock(&fdev->as_lock);
@@ -243,15 +238,14 @@ static void __fluidnpu_device_reset(struct fluidnpu_device *fdev, const char *re
 	was_on = !fdev->off;
 	if (was_on) {
 		fluidnpu_coredump_take(fdev, reason, guilty);
-		fluidnpu_device_quiesce(fdev, &done);
+		fluidnpu_device_quiesce(fdev);
 		for (i = 0; i < fdev->num_queues && lose; i++)
-			fluidnpu_queue_fail_all(&fdev->queues[i], -EIO, &done);
-		fluidnpu_device_restart(fdev, guilty, !guilty, &done);
+			fluidnpu_queue_fail_all(&fdev->queues[i], -EIO);
+		fluidnpu_device_restart(fdev, guilty, !guilty);
 		trace_fluidnpu_device_reset(fdev, fdev->off);
 	}
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_hw_unlock(fdev, flags);
 	mutex_unlock(&fdev->as_lock);
-	fluidnpu_signal_done(&done);
 
 	if (was_on)
 		fluidnpu_device_report_reset(fdev);
@@ -276,16 +270,14 @@ void fluidnpu_device_reset(struct fluidnpu_device *fdev, const char *reason,
 static void fluidnpu_device_kill(struct fluidnpu_device *fdev)
 {
 	unsigned long flags;
-	LIST_HEAD(done);
 
 	mutex_lock(&fdev->as_lock);
 	spin_lock_irqsave(&fdev->hw_lock, flags);
 	if (!fdev->off)
-		fluidnpu_device_quiesce(fdev, &done);
-	fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_WEDGED, &done);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+		fluidnpu_device_quiesce(fdev);
+	fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_WEDGED);
+	fluidnpu_hw_unlock(fdev, flags);
 	mutex_unlock(&fdev->as_lock);
-	fluidnpu_signal_done(&done);
 	fluidnpu_device_report_reset(fdev);
 }
 
@@ -296,28 +288,26 @@ static void fluidnpu_device_kill(struct fluidnpu_device *fdev)
 void fluidnpu_device_let_go(struct fluidnpu_device *fdev)
 {
 	unsigned long flags;
-	LIST_HEAD(done);
 
 	mutex_lock(&fdev->as_lock);
 	spin_lock_irqsave(&fdev->hw_lock, flags);
 	fluidnpu_device_halt(fdev);
-	fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_REMOVED, &done);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_device_give_up(fdev, FLUIDNPU_OFF_REMOVED);
+	fluidnpu_hw_unlock(fdev, flags);
 	mutex_unlock(&fdev->as_lock);
-	fluidnpu_signal_done(&done);
 }
 
 /*
  * Could the device be reset without losing a job? If so it is left paused: it takes no
  * entries until it is reset. With as_lock and hw_lock.
  */
-static bool fluidnpu_device_pause(struct fluidnpu_device *fdev, struct list_head *done)
+static bool fluidnpu_device_pause(struct fluidnpu_device *fdev)
 {
 	bool can = true;
 	u32 i, halted;
 
 	fluidnpu_write(fdev, FLUIDNPU_REG_CTRL, 0);
-	halted = fluidnpu_cq_drain(fdev, done);
+	halted = fluidnpu_cq_drain(fdev);
 	for (i = 0; i < fdev->num_queues; i++)
 		can &= fluidnpu_queue_can_restart(&fdev->queues[i]);
 	if (!can) {
@@ -338,21 +328,19 @@ static bool fluidnpu_device_pause(struct fluidnpu_device *fdev, struct list_head
 bool fluidnpu_device_sleep(struct fluidnpu_device *fdev)
 {
 	unsigned long flags;
-	LIST_HEAD(done);
 	bool can;
 
 	mutex_lock(&fdev->as_lock);
 	spin_lock_irqsave(&fdev->hw_lock, flags);
-	can = fdev->off || fluidnpu_device_pause(fdev, &done);
+	can = fdev->off || fluidnpu_device_pause(fdev);
 	if (can) {
 		if (!fdev->off)
-			fluidnpu_device_quiesce(fdev, &done);
+			fluidnpu_device_quiesce(fdev);
 		fluidnpu_device_set_off(fdev, 0, FLUIDNPU_OFF_ASLEEP);
 		trace_fluidnpu_pm(fdev, false);
 	}
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_hw_unlock(fdev, flags);
 	mutex_unlock(&fdev->as_lock);
-	fluidnpu_signal_done(&done);
 
 	return can;
 }
@@ -403,14 +391,12 @@ void fluidnpu_device_drain(struct fluidnpu_device *fdev, u32 bound_ms)
 
 	do {
 		unsigned long flags;
-		LIST_HEAD(done);
-
+	
 		late = time_after(jiffies, end);
 		spin_lock_irqsave(&fdev->hw_lock, flags);
-		fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev, &done));
+		fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev));
 		idle = fluidnpu_cq_is_idle(fdev);
-		spin_unlock_irqrestore(&fdev->hw_lock, flags);
-		fluidnpu_signal_done(&done);
+		fluidnpu_hw_unlock(fdev, flags);
 		if (!idle)
 			fsleep(USEC_PER_MSEC);
 	} while (!idle && !late);
@@ -476,15 +462,13 @@ out:
 void fluidnpu_device_check(struct fluidnpu_device *fdev)
 {
 	unsigned long flags;
-	LIST_HEAD(done);
 
 	mutex_lock(&fdev->as_lock);
 	spin_lock_irqsave(&fdev->hw_lock, flags);
 	if (!fdev->off)
-		fluidnpu_device_is_there(fdev, &done);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+		fluidnpu_device_is_there(fdev);
+	fluidnpu_hw_unlock(fdev, flags);
 	mutex_unlock(&fdev->as_lock);
-	fluidnpu_signal_done(&done);
 }
 
 /**

@@ -67,7 +67,6 @@ static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 	struct fluidnpu_device *fdev = queue->fdev;
 	struct dma_fence *fence;
 	unsigned long flags;
-	LIST_HEAD(done);
 	int idx;
 	bool here;
 
@@ -80,11 +79,10 @@ static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 		fluidnpu_queue_pass(queue, job, -ENODEV);
 	/* Before hw_lock is dropped: whoever sees it comes behind this job. */
 	atomic_dec(&job->ctx->num_scheduled);
-	fluidnpu_queue_advance(queue, &done);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_queue_advance(queue);
+	fluidnpu_hw_unlock(fdev, flags);
 	if (here)
 		drm_dev_exit(idx);
-	fluidnpu_signal_done(&done);
 	return fence;
 }
 
@@ -92,16 +90,18 @@ static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 static void fluidnpu_sched_pass(struct fluidnpu_job *job)
 {
 	struct fluidnpu_queue *queue = job->ctx->queue;
+	struct fluidnpu_device *fdev = queue->fdev;
 	unsigned long flags;
-	LIST_HEAD(done);
 
-	spin_lock_irqsave(&queue->fdev->hw_lock, flags);
+	/* The last job may take the device with it. */
+	fluidnpu_device_get_user(fdev);
+	spin_lock_irqsave(&fdev->hw_lock, flags);
 	job->scheduled = false;
 	fluidnpu_queue_pass(queue, job, -ESRCH);
 	atomic_dec(&job->ctx->num_scheduled);
-	fluidnpu_queue_advance(queue, &done);
-	spin_unlock_irqrestore(&queue->fdev->hw_lock, flags);
-	fluidnpu_signal_done(&done);
+	fluidnpu_queue_advance(queue);
+	fluidnpu_hw_unlock(fdev, flags);
+	fluidnpu_device_put_user(fdev);
 }
 
 static void fluidnpu_sched_free_job(struct drm_sched_job *sched_job)

@@ -431,7 +431,6 @@ static void fluidnpu_submit_to_ring(struct fluidnpu_submit *submit)
 	struct fluidnpu_queue *queue = submit->ctx->queue;
 	struct fluidnpu_device *fdev = queue->fdev;
 	unsigned long flags;
-	LIST_HEAD(done);
 	u32 i;
 	int idx;
 	bool here;
@@ -447,11 +446,10 @@ static void fluidnpu_submit_to_ring(struct fluidnpu_submit *submit)
 		else
 			fluidnpu_queue_pass(queue, job, -ENODEV);
 	}
-	fluidnpu_queue_advance(queue, &done);
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
+	fluidnpu_queue_advance(queue);
+	fluidnpu_hw_unlock(fdev, flags);
 	if (here)
 		drm_dev_exit(idx);
-	fluidnpu_signal_done(&done);
 }
 
 static void fluidnpu_submit_to_scheduler(struct fluidnpu_submit *submit)

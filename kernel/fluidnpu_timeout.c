@@ -96,13 +96,12 @@ static void fluidnpu_timeout_check_queue(struct fluidnpu_queue *queue)
 	struct fluidnpu_device *fdev = queue->fdev;
 	struct fluidnpu_job *job = NULL;
 	unsigned long flags;
-	LIST_HEAD(done);
 	u32 halted;
 
 	spin_lock_irqsave(&fdev->hw_lock, flags);
 
 	/* Perhaps just an interrupt was lost, with which the queue would have gone on. */
-	halted = fluidnpu_cq_drain(fdev, &done);
+	halted = fluidnpu_cq_drain(fdev);
 	fluidnpu_cq_ack(fdev, halted);
 
 	/* Whoever lets a device that is off start again runs the job again. */
@@ -113,9 +112,9 @@ static void fluidnpu_timeout_check_queue(struct fluidnpu_queue *queue)
 	if (verdict == FLUIDNPU_VERDICT_STOP) {
 		fluidnpu_coredump_take(fdev, "job timed out", job);
 		if (fluidnpu_queue_stop(queue)) {
-			halted = fluidnpu_cq_drain(fdev, &done);
+			halted = fluidnpu_cq_drain(fdev);
 			fluidnpu_cq_ack(fdev, halted & ~BIT(queue->index));
-			fluidnpu_queue_restart(queue, job, false, &done);
+			fluidnpu_queue_restart(queue, job, false);
 		} else {
 			verdict = FLUIDNPU_VERDICT_RESET;
 		}
@@ -124,8 +123,7 @@ static void fluidnpu_timeout_check_queue(struct fluidnpu_queue *queue)
 		job = NULL;
 	}
 
-	spin_unlock_irqrestore(&fdev->hw_lock, flags);
-	fluidnpu_signal_done(&done);
+	fluidnpu_hw_unlock(fdev, flags);
 
 	if (verdict == FLUIDNPU_VERDICT_STOP) {
 		fluidnpu_device_report_reset(fdev);
