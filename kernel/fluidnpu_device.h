@@ -165,7 +165,7 @@ struct fluidnpu_cq {
  * @pm_users: of fluidnpu_pm_get()
  * @suspended: the system sleeps or is about to, the schedulers are stopped
  * @free_jobs: jobs whose resources wait for @free_work
- * @free_work: frees what a job holds, see fluidnpu_job_release()
+ * @free_work: frees what a job holds, see fluidnpu_job_put()
  * @users: fences and contexts that outlive remove(), plus one for the driver
  * @put_work: drops the device reference that @users holds
  */

@@ -43,13 +43,37 @@ static const struct drm_ioctl_desc fluidnpu_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(FLUIDNPU_PERF, fluidnpu_ioctl_perf, 0),
 };
 
+/*
+ * Two of the core's ioctls take it for granted that a client has a master. One of an accel node
+ * has none.
+ */
+static bool fluidnpu_ioctl_needs_master(unsigned int cmd)
+{
+	return DRM_IOCTL_NR(cmd) == DRM_IOCTL_NR(DRM_IOCTL_GET_UNIQUE) ||
+	       DRM_IOCTL_NR(cmd) == DRM_IOCTL_NR(DRM_IOCTL_GET_MAGIC);
+}
+
+static long fluidnpu_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	return fluidnpu_ioctl_needs_master(cmd) ? -EACCES : drm_ioctl(filp, cmd, arg);
+}
+
+#ifdef CONFIG_COMPAT
+static long fluidnpu_compat_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	return fluidnpu_ioctl_needs_master(cmd) ? -EACCES : drm_compat_ioctl(filp, cmd, arg);
+}
+#else
+#define fluidnpu_compat_ioctl NULL
+#endif
+
 /* DRM_ACCEL_FOPS with the event rings' poll and without the core's events. */
 static const struct file_operations fluidnpu_fops = {
 	.owner = THIS_MODULE,
 	.open = accel_open,
 	.release = drm_release,
-	.unlocked_ioctl = drm_ioctl,
-	.compat_ioctl = drm_compat_ioctl,
+	.unlocked_ioctl = fluidnpu_ioctl,
+	.compat_ioctl = fluidnpu_compat_ioctl,
 	.poll = fluidnpu_file_poll,
 	.llseek = noop_llseek,
 	.mmap = drm_gem_mmap,

@@ -204,14 +204,7 @@ static int fluidnpu_ctx_yield(struct fluidnpu_ctx *ctx, u64 user_data)
 	return 0;
 }
 
-/**
- * fluidnpu_job_release - free a job and drop what it holds
- * @job: never committed, or ended and signalled; not initialised for the scheduler, or that has
- *	let go of it
- *
- * In process context, without locks.
- */
-void fluidnpu_job_release(struct fluidnpu_job *job)
+static void fluidnpu_job_release(struct fluidnpu_job *job)
 {
 	struct fluidnpu_ctx *ctx = job->ctx;
 
@@ -228,13 +221,25 @@ void fluidnpu_job_release(struct fluidnpu_job *job)
 }
 
 /**
- * fluidnpu_job_release_later - fluidnpu_job_release() from any context
- * @job: likewise
+ * fluidnpu_job_put - drop a reference
+ * @job: may be freed, and its buffers with it: in process context, without locks
  */
-void fluidnpu_job_release_later(struct fluidnpu_job *job)
+void fluidnpu_job_put(struct fluidnpu_job *job)
+{
+	if (refcount_dec_and_test(&job->ref))
+		fluidnpu_job_release(job);
+}
+
+/**
+ * fluidnpu_job_put_later - drop a reference, in any context
+ * @job: a work frees it if that was the last one
+ */
+void fluidnpu_job_put_later(struct fluidnpu_job *job)
 {
 	struct fluidnpu_device *fdev = job->ctx->ffile->fdev;
 
+	if (!refcount_dec_and_test(&job->ref))
+		return;
 	if (llist_add(&job->free_node, &fdev->free_jobs))
 		queue_work(fluidnpu_wq, &fdev->free_work);
 }

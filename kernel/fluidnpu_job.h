@@ -9,6 +9,7 @@
 #include <linux/list.h>
 #include <linux/llist.h>
 #include <linux/rbtree.h>
+#include <linux/refcount.h>
 
 #include <drm/gpu_scheduler.h>
 
@@ -26,6 +27,7 @@ struct fluidnpu_queue;
 
 /**
  * struct fluidnpu_job - a batch of samples and a program
+ * @ref: of the submitter until it has dropped its locks, and of whoever will end it
  * @base: for the scheduler, if it gets the job, see fluidnpu_sched.c
  * @scheduled: @base is initialised
  * @bytes: charged to its client, see fluidnpu_limit.c
@@ -59,13 +61,14 @@ struct fluidnpu_queue;
  * @num_samples: entries of @samples
  * @samples: what user space asked for
  *
- * Until the job is committed it belongs to the submitter, from then on to the queue, once it has
- * come there, and to the scheduler, if that got it: see fluidnpu_hw_unlock(). @node, @wait_node,
+ * Until the job is committed it is the submitter's. Then the queue will end it, once it has come
+ * there, or the scheduler, if that has got it: see fluidnpu_hw_unlock(). @node, @wait_node,
  * @slot, @ended, @pushed, @cookie, @error, @yield, @replays, @events_left, @left, @reported and
  * @running are protected by hw_lock then, and @ctx_node is always.
  */
 struct fluidnpu_job {
 	struct drm_sched_job base;
+	refcount_t ref;
 	bool scheduled;
 	size_t bytes;
 	struct fluidnpu_ctx *ctx;
@@ -120,8 +123,8 @@ void fluidnpu_timeout_check(struct fluidnpu_device *fdev);
 /* fluidnpu_job.c */
 int fluidnpu_ioctl_yield(struct drm_device *drm, void *data, struct drm_file *file);
 int fluidnpu_yield(struct drm_file *file, const struct drm_fluidnpu_yield *args);
-void fluidnpu_job_release(struct fluidnpu_job *job);
-void fluidnpu_job_release_later(struct fluidnpu_job *job);
+void fluidnpu_job_put(struct fluidnpu_job *job);
+void fluidnpu_job_put_later(struct fluidnpu_job *job);
 void fluidnpu_job_release_work(struct work_struct *work);
 
 /* With hw_lock. */

@@ -478,7 +478,7 @@ static void fluidnpu_signal_all(struct list_head *done)
 		if (scheduled)
 			dma_fence_put(&fence->base);
 		else
-			fluidnpu_job_release_later(job);
+			fluidnpu_job_put_later(job);
 	}
 }
 

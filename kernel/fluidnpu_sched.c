@@ -49,7 +49,7 @@ int fluidnpu_sched_prepare(struct fluidnpu_job *job, struct drm_file *file)
 
 /**
  * fluidnpu_sched_push - give a job to the scheduler
- * @job: prepared; may be freed at any time after this. With the context's lock.
+ * @job: prepared. With the context's lock.
  */
 void fluidnpu_sched_push(struct fluidnpu_job *job)
 {
@@ -112,7 +112,7 @@ static void fluidnpu_sched_free_job(struct drm_sched_job *sched_job)
 
 	drm_sched_job_cleanup(sched_job);
 	if (has_run)
-		fluidnpu_job_release_later(job);
+		fluidnpu_job_put_later(job);
 	else
 		fluidnpu_sched_pass(job);
 }

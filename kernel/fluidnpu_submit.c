@@ -119,6 +119,7 @@ static struct fluidnpu_job *fluidnpu_job_alloc(struct fluidnpu_ctx *ctx, u32 num
 		fluidnpu_limit_uncharge(ctx->ffile, bytes + sizeof(struct fluidnpu_fence));
 		return NULL;
 	}
+	refcount_set(&job->ref, 1);
 	job->bytes = bytes + sizeof(struct fluidnpu_fence);
 	job->mappings = (void *)job + mappings;
 	job->num_samples = num_samples;
@@ -165,20 +166,20 @@ static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
 
 	ret = fluidnpu_copy_samples(drm, job, &args->samples);
 	if (ret)
-		goto err_release;
+		goto err_put;
 	ret = fluidnpu_lookup_bos(submit->file, job, &args->bos);
 	if (ret)
-		goto err_release;
+		goto err_put;
 
 	job->fence = fluidnpu_fence_alloc();
 	if (!job->fence) {
 		ret = -ENOMEM;
-		goto err_release;
+		goto err_put;
 	}
 
 	ret = fluidnpu_pm_get(job->ctx->ffile->fdev);
 	if (ret)
-		goto err_release;
+		goto err_put;
 	job->awake = true;
 
 	/* An event per sample that leaves, or per head that it passes, and one at the end. */
@@ -189,15 +190,15 @@ static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
 	ret = fluidnpu_event_reserve(&job->ctx->events, events);
 	if (ret) {
 		drm_dbg(drm, "event ring has no room for %u events\n", events);
-		goto err_release;
+		goto err_put;
 	}
 	job->events_left = events;
 
 	submit->jobs[submit->num_jobs++] = job;
 	return 0;
 
-err_release:
-	fluidnpu_job_release(job);
+err_put:
+	fluidnpu_job_put(job);
 	return ret;
 }
 
@@ -241,9 +242,10 @@ void fluidnpu_submit_fini(struct fluidnpu_submit *submit)
 	fluidnpu_submit_unlock_bos(submit);
 
 	for (i = 0; i < submit->num_jobs; i++) {
-		if (submit->jobs[i]->scheduled)
+		if (!submit->committed && submit->jobs[i]->scheduled)
 			drm_sched_job_cleanup(&submit->jobs[i]->base);
-		fluidnpu_job_release(submit->jobs[i]);
+		/* It has kept the buffers that were locked, even if it has ended by now. */
+		fluidnpu_job_put(submit->jobs[i]);
 	}
 	fluidnpu_submit_put_syncs(submit);
 	fluidnpu_ctx_put(submit->ctx);
@@ -478,6 +480,7 @@ void fluidnpu_submit_commit(struct fluidnpu_submit *submit)
 	for (i = 0; i < submit->num_jobs; i++) {
 		struct fluidnpu_job *job = submit->jobs[i];
 
+		refcount_inc(&job->ref);
 		fluidnpu_fence_init(job->fence, submit->ctx);
 		fluidnpu_submit_attach_fence(job);
 		fluidnpu_perf_job_accepted(job, submit->inject);
@@ -485,12 +488,11 @@ void fluidnpu_submit_commit(struct fluidnpu_submit *submit)
 	}
 	fluidnpu_submit_signal(submit, &submit->jobs[submit->num_jobs - 1]->fence->base);
 
-	/* The jobs may be freed at any time after this. */
+	submit->committed = true;
 	if (submit->jobs[0]->scheduled)
 		fluidnpu_submit_to_scheduler(submit);
 	else
 		fluidnpu_submit_to_ring(submit);
-	submit->num_jobs = 0;
 }
 
 /**

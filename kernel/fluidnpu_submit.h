@@ -37,7 +37,8 @@ struct fluidnpu_signal {
  * @file: client
  * @ctx: context
  * @inject: the jobs may join the batch that runs
- * @locked: fluidnpu_submit_lock() has succeeded
+ * @locked: the context's lock is held
+ * @committed: the jobs are on their way
  * @obj: the only buffer, if there is only one; its reservation lock is held
  * @exec: reservation locks of several
  * @num_execs: how many @exec is made for, 0: it is not in use
@@ -52,6 +53,7 @@ struct fluidnpu_submit {
 	struct fluidnpu_ctx *ctx;
 	bool inject;
 	bool locked;
+	bool committed;
 	struct drm_gem_object *obj;
 	struct drm_exec exec;
 	u32 num_execs;

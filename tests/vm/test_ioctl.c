@@ -309,6 +309,19 @@ static void fdinfo_tells_engine_and_memory(void)
 	EXPECT(strstr(text, "drm-total-memory:"), "%s", text);
 }
 
+/* The core's ioctls take a struct of their own; whatever the size says, it must not matter. */
+static void ioctls_for_display_masters_are_refused(void)
+{
+	struct drm_unique unique = { 0 };
+	struct drm_auth auth = { 0 };
+
+	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_GET_UNIQUE, &unique), EACCES);
+	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_GET_MAGIC, &auth), EACCES);
+	EXPECT_ERRNO(npu_ioctl(fd, DRM_IO(0x01), NULL), EACCES);
+	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_AUTH_MAGIC, &auth), EACCES);
+	EXPECT_ERRNO(npu_ioctl(fd, DRM_IOCTL_DROP_MASTER, NULL), EINVAL);
+}
+
 static const struct tap_test tests[] = {
 	{ "the version names the driver", version_names_the_driver },
 	{ "DEV_QUERY without a pointer tells the size", query_without_pointer_tells_the_size },
@@ -331,6 +344,7 @@ static const struct tap_test tests[] = {
 	{ "address spaces run out with EBUSY and come back",
 	  address_spaces_run_out_and_come_back },
 	{ "fdinfo tells of engine and memory", fdinfo_tells_engine_and_memory },
+	{ "ioctls for display masters are refused", ioctls_for_display_masters_are_refused },
 };
 
 int main(void)
