@@ -2,10 +2,9 @@
 /*
  * FluidNPU accel driver: clients and their contexts.
  *
- * A context can outlive its file: jobs in flight hold it, and with it the
- * address space, the event ring, the scheduler entity and the device. Closing
- * the file cancels what still waits in the entities and leaves what the
- * device already has to end by itself.
+ * A context can outlive its file: its jobs hold it, and with it the address space, the event
+ * ring, the scheduler entity and the device. When the file has been closed, what the device
+ * has already ends by itself, and what has not got there ends when it would.
  */
 #include <linux/capability.h>
 #include <linux/file.h>
@@ -22,6 +21,7 @@
 
 #include "fluidnpu_ctx.h"
 #include "fluidnpu_device.h"
+#include "fluidnpu_gem.h"
 #include "fluidnpu_limit.h"
 #include "fluidnpu_mmu.h"
 #include "fluidnpu_validate.h"
@@ -38,7 +38,6 @@ static void fluidnpu_file_release(struct kref *ref)
 	/* Whoever was charged to it held a reference. */
 	drm_WARN_ON(&ffile->fdev->drm, atomic64_read(&ffile->charged_bytes));
 	xa_destroy(&ffile->contexts);
-	mutex_destroy(&ffile->ctx_lock);
 	mutex_destroy(&ffile->lock);
 	kfree(ffile);
 }
@@ -57,9 +56,6 @@ static void fluidnpu_ctx_release(struct kref *ref)
 	struct fluidnpu_ctx *ctx = container_of(ref, struct fluidnpu_ctx, ref);
 	struct fluidnpu_device *fdev = ctx->ffile->fdev;
 
-	mutex_lock(&ctx->ffile->ctx_lock);
-	list_del(&ctx->node);
-	mutex_unlock(&ctx->ffile->ctx_lock);
 	drm_sched_entity_fini(&ctx->entity);
 	fluidnpu_event_ring_fini(&ctx->events);
 	fluidnpu_vm_put(ctx->vm);
@@ -212,9 +208,6 @@ static struct fluidnpu_ctx *fluidnpu_ctx_create(struct fluidnpu_file *ffile, u32
 	ctx->ffile = fluidnpu_file_get(ffile);
 	ctx->vm = fluidnpu_vm_get(vm);
 	fluidnpu_device_get_user(fdev);
-	mutex_lock(&ffile->ctx_lock);
-	list_add(&ctx->node, &ffile->ctx_list);
-	mutex_unlock(&ffile->ctx_lock);
 	return ctx;
 
 err_fini_events:
@@ -238,6 +231,7 @@ int fluidnpu_ioctl_ctx_create(struct drm_device *drm, void *data, struct drm_fil
 {
 	struct drm_fluidnpu_ctx_create *args = data;
 	struct fluidnpu_file *ffile = file->driver_priv;
+	struct fluidnpu_mapping *mapping;
 	struct drm_gem_object *obj;
 	struct fluidnpu_ctx *ctx;
 	int ret;
@@ -254,21 +248,27 @@ int fluidnpu_ioctl_ctx_create(struct drm_device *drm, void *data, struct drm_fil
 		return -EACCES;
 	}
 
-	obj = drm_gem_object_lookup(file, args->event_handle);
-	if (!obj) {
+	mapping = fluidnpu_mapping_lookup(file, args->event_handle);
+	if (!mapping) {
 		drm_dbg(drm, "ctx_create: no handle %u for event_handle\n", args->event_handle);
 		return -ENOENT;
+	}
+	obj = &mapping->bo->base.base;
+	if (mapping->lent) {
+		drm_dbg(drm, "ctx_create: event_handle is somebody else's, and only to be read\n");
+		ret = -EACCES;
+		goto out_put_mapping;
 	}
 	if (obj->import_attach || obj->size < DRM_FLUIDNPU_EVENT_RING_BYTES(args->event_entries)) {
 		drm_dbg(drm, "ctx_create: event_handle is imported or too small\n");
 		ret = -EINVAL;
-		goto out_put_obj;
+		goto out_put_mapping;
 	}
 
 	ctx = fluidnpu_ctx_create(ffile, args->priority, obj, args->event_entries);
 	if (IS_ERR(ctx)) {
 		ret = PTR_ERR(ctx);
-		goto out_put_obj;
+		goto out_put_mapping;
 	}
 
 	/* Once it has an id, another thread can use and destroy it. */
@@ -284,8 +284,8 @@ int fluidnpu_ioctl_ctx_create(struct drm_device *drm, void *data, struct drm_fil
 		fluidnpu_ctx_put(ctx);
 	}
 
-out_put_obj:
-	drm_gem_object_put(obj);
+out_put_mapping:
+	fluidnpu_mapping_put(mapping);
 	return ret;
 }
 
@@ -360,28 +360,13 @@ int fluidnpu_file_open(struct drm_device *drm, struct drm_file *file)
 	kref_init(&ffile->ref);
 	ffile->fdev = to_fluidnpu_device(drm);
 	mutex_init(&ffile->lock);
-	mutex_init(&ffile->ctx_lock);
 	xa_init_flags(&ffile->contexts, XA_FLAGS_ALLOC1);
-	INIT_LIST_HEAD(&ffile->ctx_list);
 	init_waitqueue_head(&ffile->waiters);
 	spin_lock_init(&ffile->uring_lock);
 	ffile->pid = task_tgid_nr(current);
 	get_task_comm(ffile->comm, current);
 	file->driver_priv = ffile;
 	return 0;
-}
-
-/* End what still waits in the schedulers, and whatever comes there now. */
-static void fluidnpu_file_kill_entities(struct fluidnpu_file *ffile)
-{
-	struct fluidnpu_ctx *ctx;
-
-	/* Whoever releases a context meanwhile waits for the lock before anything else. */
-	mutex_lock(&ffile->ctx_lock);
-	list_for_each_entry(ctx, &ffile->ctx_list, node)
-		/* Does not wait: what the device has not got yet ends with -ESRCH. */
-		drm_sched_entity_fini(&ctx->entity);
-	mutex_unlock(&ffile->ctx_lock);
 }
 
 /**
@@ -397,12 +382,12 @@ void fluidnpu_file_postclose(struct drm_device *drm, struct drm_file *file)
 	struct fluidnpu_ctx *ctx;
 	unsigned long id;
 
+	WRITE_ONCE(ffile->closed, true);
 	xa_for_each(&ffile->contexts, id, ctx) {
 		xa_erase(&ffile->contexts, id);
 		fluidnpu_event_ring_close(&ctx->events);
 		fluidnpu_ctx_put(ctx);
 	}
-	fluidnpu_file_kill_entities(ffile);
 	/* It holds a reference of the file: who only holds a buffer shall not keep it. */
 	fluidnpu_vm_put(ffile->vm);
 	ffile->vm = NULL;

@@ -40,8 +40,6 @@ struct poll_table_struct;
  * @vm: address space; made with the first buffer, so that clients that only
  *	look do not use one up; NULL again when the file is closed
  * @contexts: struct fluidnpu_ctx by id
- * @ctx_lock: protects @ctx_list
- * @ctx_list: all of them, those that jobs keep alive after CTX_DESTROY too
  * @waiters: in poll()
  * @uring_lock: protects the ties between jobs and io_uring commands; taken in interrupts
  * @memory_bytes: of the buffers that it created and that are not freed
@@ -50,6 +48,7 @@ struct poll_table_struct;
  * @npu_cycles: what it has had of the NPU, see struct fluidnpu_busy
  * @guilty: contexts that were banned; protected by hw_lock
  * @banned: these were too many: no further ones; written once
+ * @closed: its jobs that the device has not got end with -ESRCH; written once
  * @pid: of the process that opened the file, for messages
  * @comm: its name
  */
@@ -59,8 +58,6 @@ struct fluidnpu_file {
 	struct mutex lock; /* see above */
 	struct fluidnpu_vm *vm;
 	struct xarray contexts;
-	struct mutex ctx_lock; /* see above */
-	struct list_head ctx_list;
 	wait_queue_head_t waiters;
 	spinlock_t uring_lock; /* see above */
 	atomic64_t memory_bytes;
@@ -69,6 +66,7 @@ struct fluidnpu_file {
 	atomic64_t npu_cycles;
 	u32 guilty;
 	bool banned;
+	bool closed;
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
 };
@@ -78,7 +76,6 @@ struct fluidnpu_file {
  * @ref: of the id and the jobs
  * @id: for user space, in traces; set before the context can be found
  * @ffile: client
- * @node: in fluidnpu_file.ctx_list
  * @vm: address space of its jobs
  * @queue: hardware queue
  * @fence_context: of its jobs' fences
@@ -97,7 +94,6 @@ struct fluidnpu_ctx {
 	struct kref ref;
 	u32 id;
 	struct fluidnpu_file *ffile;
-	struct list_head node;
 	struct fluidnpu_vm *vm;
 	struct fluidnpu_queue *queue;
 	u64 fence_context;

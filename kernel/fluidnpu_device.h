@@ -64,9 +64,10 @@ struct fluidnpu_vm;
  * @tail: serial number of the next entry to write
  * @free_slots: bit mask
  * @slots: the jobs that the device has, NULL where free
- * @waiting: jobs that no slot was free for
+ * @waiting: jobs that there was no room for
  * @jobs: all of these and those that have ended before an older one, whose fences wait
  *	for that one; in the order in which they came
+ * @num_ended: of @jobs, have ended
  * @busy: what its jobs have had of the NPU
  * @watched: the oldest job has been seen with nothing that keeps it from ending, and no
  *	job of this queue or one above has ended since
@@ -90,6 +91,7 @@ struct fluidnpu_queue {
 	struct fluidnpu_job *slots[FLUIDNPU_RING_JOBS];
 	struct list_head waiting;
 	struct list_head jobs;
+	u32 num_ended;
 	struct fluidnpu_busy busy;
 	bool watched;
 	u64 watched_from;

@@ -72,8 +72,8 @@ static struct fluidnpu_mapping *fluidnpu_mapping_find(struct fluidnpu_bo *bo,
 }
 
 /*
- * Whether a client has the object by a dma-buf that it may not write to. For an
- * object with handles: its dma_buf stays as it is as long as there is one.
+ * Whether a client gets the object by a dma-buf that it may not write to. While a handle is
+ * being made: the object's dma_buf stays as it is as long as there is one.
  */
 static bool fluidnpu_bo_is_lent_readonly(struct drm_gem_object *obj, struct fluidnpu_file *ffile)
 {
@@ -111,7 +111,8 @@ static struct fluidnpu_mapping *fluidnpu_mapping_create(struct fluidnpu_bo *bo,
 		ret = -ENOMEM;
 		goto err_uncharge;
 	}
-	mapping->readonly = bo->readonly || fluidnpu_bo_is_lent_readonly(&bo->base.base, vm->ffile);
+	mapping->lent = fluidnpu_bo_is_lent_readonly(&bo->base.base, vm->ffile);
+	mapping->readonly = bo->readonly || mapping->lent;
 
 	/* Unplug must find every buffer that is mapped for the device. */
 	if (!drm_dev_enter(&fdev->drm, &idx)) {
@@ -264,6 +265,21 @@ static void fluidnpu_gem_free(struct drm_gem_object *obj)
 	}
 }
 
+/* Not if another thread has closed the handle meanwhile, and nobody knows any more. */
+static bool fluidnpu_client_may_write(struct fluidnpu_bo *bo, struct fluidnpu_file *ffile)
+{
+	struct fluidnpu_mapping *mapping;
+	bool may = false;
+
+	mutex_lock(&bo->lock);
+	list_for_each_entry(mapping, &bo->mappings, link) {
+		if (mapping->vm == READ_ONCE(ffile->vm))
+			may = !mapping->lent;
+	}
+	mutex_unlock(&bo->lock);
+	return may;
+}
+
 /*
  * mmap() itself only asks the file that it is called with: that may be the device
  * file, or one of another driver that has imported the buffer and passes this on.
@@ -274,7 +290,7 @@ static bool fluidnpu_vma_may_write(struct drm_gem_object *obj, struct vm_area_st
 	struct drm_file *file = filp->private_data;
 
 	if (filp->f_op == obj->dev->driver->fops)
-		return !fluidnpu_bo_is_lent_readonly(obj, file->driver_priv);
+		return fluidnpu_client_may_write(to_fluidnpu_bo(obj), file->driver_priv);
 	return filp->f_mode & FMODE_WRITE;
 }
 

@@ -46,6 +46,7 @@ struct fluidnpu_bo {
  * @bo: holds a reference
  * @vm: holds a reference
  * @readonly: the device may not write there
+ * @lent: nor may the client: it has the buffer by a dma-buf that is not for writing
  * @link: in fluidnpu_bo.mappings
  * @node: iova
  */
@@ -54,6 +55,7 @@ struct fluidnpu_mapping {
 	struct fluidnpu_bo *bo;
 	struct fluidnpu_vm *vm;
 	bool readonly;
+	bool lent;
 	struct list_head link;
 	struct drm_mm_node node;
 };

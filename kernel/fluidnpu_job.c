@@ -162,6 +162,7 @@ void fluidnpu_job_end(struct fluidnpu_job *job, int error, const struct fluidnpu
 
 	fluidnpu_job_forget(job);
 	job->ended = true;
+	ctx->queue->num_ended++;
 	job->error = error;
 	fluidnpu_perf_job_end(job, error, cqe);
 	trace_fluidnpu_job_end(job, error, cqe);

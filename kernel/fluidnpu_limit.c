@@ -62,6 +62,19 @@ static u64 fluidnpu_limit_total(void)
 	return fluidnpu_limit_bytes(READ_ONCE(total_memory_mib), 3);
 }
 
+/* All or nothing: an attempt that fails must not make another one fail. */
+static bool fluidnpu_limit_add(atomic64_t *sum, u64 bytes, u64 limit)
+{
+	s64 old = atomic64_read(sum);
+
+	do {
+		/* A limit can be lowered below what is charged. */
+		if ((u64)old > limit || bytes > limit - (u64)old)
+			return false;
+	} while (!atomic64_try_cmpxchg(sum, &old, old + bytes));
+	return true;
+}
+
 /**
  * fluidnpu_limit_charge - before memory is allocated for a client
  * @ffile: client
@@ -72,21 +85,16 @@ static u64 fluidnpu_limit_total(void)
 int fluidnpu_limit_charge(struct fluidnpu_file *ffile, u64 bytes)
 {
 	u64 client_limit = fluidnpu_limit_client(), total_limit = fluidnpu_limit_total();
-	u64 client, total;
 
-	/* Far from an overflow: no buffer is larger than RAM, which the other sums are below. */
-	if (bytes <= client_limit && bytes <= total_limit) {
-		client = atomic64_add_return(bytes, &ffile->charged_bytes);
-		total = atomic64_add_return(bytes, &fluidnpu_charged_bytes);
-		if (client <= client_limit && total <= total_limit)
+	if (fluidnpu_limit_add(&ffile->charged_bytes, bytes, client_limit)) {
+		if (fluidnpu_limit_add(&fluidnpu_charged_bytes, bytes, total_limit))
 			return 0;
-		fluidnpu_limit_uncharge(ffile, bytes);
+		atomic64_sub(bytes, &ffile->charged_bytes);
 	}
-	client = atomic64_read(&ffile->charged_bytes);
-	total = atomic64_read(&fluidnpu_charged_bytes);
 	drm_dbg(&ffile->fdev->drm,
 		"%s[%d]: %llu bytes more than its %llu of %llu, or than all clients' %llu of %llu\n",
-		ffile->comm, ffile->pid, bytes, client, client_limit, total, total_limit);
+		ffile->comm, ffile->pid, bytes, (u64)atomic64_read(&ffile->charged_bytes),
+		client_limit, (u64)atomic64_read(&fluidnpu_charged_bytes), total_limit);
 	return -ENOMEM;
 }
 

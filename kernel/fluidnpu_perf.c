@@ -164,7 +164,7 @@ static void fluidnpu_stats_accept(struct fluidnpu_stats *stats, const struct flu
 }
 
 /**
- * fluidnpu_perf_job_accepted - a job is handed to the scheduler
+ * fluidnpu_perf_job_accepted - a job is being committed
  * @job: nobody else knows it yet
  * @inject: by INJECT
  */
@@ -278,8 +278,8 @@ static void fluidnpu_perf_fill(struct drm_fluidnpu_perf *args, struct fluidnpu_s
 	args->job_errors = atomic64_read(&stats->job_errors);
 	args->jobs_ended = atomic64_read(&stats->jobs_ended);
 	/*
-	 * No more can have ended than were accepted: a job is counted before it gets to the
-	 * scheduler, and the locks on its way order that before its end.
+	 * No more can have ended than were accepted: a job is counted before it is sent
+	 * on its way, and the locks on that order it before its end.
 	 */
 	smp_rmb();
 	args->injects = atomic64_read(&stats->injects);

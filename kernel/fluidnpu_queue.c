@@ -43,6 +43,12 @@
 #define FLUIDNPU_SLOT_YIELD	0xff
 
 /*
+ * Jobs that have ended behind an older one: injected ones can, as many as a client likes. More
+ * than so many wait until their fences can be signalled, with interrupts off.
+ */
+#define FLUIDNPU_MAX_ENDED	256
+
+/*
  * Device resets that a job survives while it is the oldest of its queue and no
  * other is known to be at fault: it might be what breaks the device.
  */
@@ -300,8 +306,10 @@ static bool fluidnpu_queue_begin(struct fluidnpu_queue *queue, struct fluidnpu_j
 
 	if (!error && READ_ONCE(job->ctx->banned))
 		error = -EIO;
+	if (!error && READ_ONCE(job->ctx->ffile->closed))
+		error = -ESRCH;
 	if (!error && !job->yield) {
-		if (!queue->free_slots)
+		if (!queue->free_slots || queue->num_ended >= FLUIDNPU_MAX_ENDED)
 			return false;
 		error = fluidnpu_queue_run(queue, job);
 		if (!error)
@@ -318,12 +326,12 @@ static bool fluidnpu_queue_begin(struct fluidnpu_queue *queue, struct fluidnpu_j
  * @queue: queue
  * @jobs: how many
  *
- * Return: whether there are so many slots and nobody waits for them, which can change at
- * any time.
+ * Return: whether there are so many slots and nobody waits, which can change at any time.
  */
 bool fluidnpu_queue_has_room(struct fluidnpu_queue *queue, u32 jobs)
 {
-	return hweight64(READ_ONCE(queue->free_slots)) >= jobs && list_empty(&queue->waiting);
+	return hweight64(READ_ONCE(queue->free_slots)) >= jobs && list_empty(&queue->waiting) &&
+	       READ_ONCE(queue->num_ended) < FLUIDNPU_MAX_ENDED;
 }
 
 /**
@@ -437,6 +445,7 @@ static void fluidnpu_queue_collect(struct fluidnpu_queue *queue)
 		if (!job->ended)
 			return;
 		list_move_tail(&job->node, &queue->fdev->done);
+		queue->num_ended--;
 	}
 }
 
@@ -450,11 +459,13 @@ void fluidnpu_queue_advance(struct fluidnpu_queue *queue)
 {
 	struct fluidnpu_job *job, *next;
 
+	fluidnpu_queue_collect(queue);
 	list_for_each_entry_safe(job, next, &queue->waiting, wait_node) {
 		if (!fluidnpu_queue_begin(queue, job))
 			break;
 		list_del(&job->wait_node);
 	}
+	/* Some may have ended at once. */
 	fluidnpu_queue_collect(queue);
 }
 
@@ -488,7 +499,7 @@ static void fluidnpu_signal_all(struct list_head *done)
  * @flags: of taking the lock
  *
  * One at a time does so, for all: fences of a context signal in their order. Whoever comes
- * meanwhile leaves its own to that one.
+ * meanwhile leaves its own to that one, which therefore must not be preempted.
  */
 void fluidnpu_hw_unlock(struct fluidnpu_device *fdev, unsigned long flags)
 {
@@ -497,9 +508,9 @@ void fluidnpu_hw_unlock(struct fluidnpu_device *fdev, unsigned long flags)
 	while (!fdev->signalling && !list_empty(&fdev->done)) {
 		list_replace_init(&fdev->done, &done);
 		fdev->signalling = true;
-		spin_unlock_irqrestore(&fdev->hw_lock, flags);
+		spin_unlock(&fdev->hw_lock);
 		fluidnpu_signal_all(&done);
-		spin_lock_irqsave(&fdev->hw_lock, flags);
+		spin_lock(&fdev->hw_lock);
 		fdev->signalling = false;
 	}
 	spin_unlock_irqrestore(&fdev->hw_lock, flags);

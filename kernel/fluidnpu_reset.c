@@ -77,7 +77,7 @@ int fluidnpu_device_error(struct fluidnpu_device *fdev)
 {
 	u32 off = READ_ONCE(fdev->off);
 
-	if (off & (FLUIDNPU_OFF_LOST | FLUIDNPU_OFF_REMOVED))
+	if (off & (FLUIDNPU_OFF_LOST | FLUIDNPU_OFF_REMOVED) || drm_dev_is_unplugged(&fdev->drm))
 		return -ENODEV;
 	return off & FLUIDNPU_OFF_WEDGED ? -EIO : 0;
 }
@@ -170,7 +170,10 @@ static void fluidnpu_device_uevent(struct fluidnpu_device *fdev, char *wedged)
 static void fluidnpu_uevent_work(struct work_struct *work)
 {
 	struct fluidnpu_device *fdev = container_of(work, struct fluidnpu_device, uevent_work);
+	int idx;
 
+	if (!drm_dev_enter(&fdev->drm, &idx))
+		return;
 	switch (fluidnpu_device_error(fdev)) {
 	case 0:
 		fluidnpu_device_uevent(fdev, "WEDGED=none");
@@ -179,6 +182,7 @@ static void fluidnpu_uevent_work(struct work_struct *work)
 		fluidnpu_device_uevent(fdev, "WEDGED=rebind,bus-reset");
 		break;
 	}
+	drm_dev_exit(idx);
 }
 
 /**
@@ -391,7 +395,7 @@ void fluidnpu_device_drain(struct fluidnpu_device *fdev, u32 bound_ms)
 
 	do {
 		unsigned long flags;
-	
+
 		late = time_after(jiffies, end);
 		spin_lock_irqsave(&fdev->hw_lock, flags);
 		fluidnpu_cq_ack(fdev, fluidnpu_cq_drain(fdev));

@@ -12,6 +12,9 @@
  * piling up in front of the ring. Priorities are the hardware's business: a context belongs to one
  * queue, and the device serves the highest one that has work, so low ones can starve.
  *
+ * Entities are never killed: jobs of a client that has gone come to the ring like others, and end
+ * there. A job that waits for a fence waits for it whatever becomes of its client.
+ *
  * The scheduler's fences stay in here; everybody else gets those of fluidnpu_fence.c. Its
  * timers are not used, as they only know of its own jobs: see fluidnpu_timeout.c.
  */
@@ -86,35 +89,10 @@ static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 	return fence;
 }
 
-/* Its entity was killed before it could run: it ends in its turn, as if the device had it. */
-static void fluidnpu_sched_pass(struct fluidnpu_job *job)
-{
-	struct fluidnpu_queue *queue = job->ctx->queue;
-	struct fluidnpu_device *fdev = queue->fdev;
-	unsigned long flags;
-
-	/* The last job may take the device with it. */
-	fluidnpu_device_get_user(fdev);
-	spin_lock_irqsave(&fdev->hw_lock, flags);
-	job->scheduled = false;
-	fluidnpu_queue_pass(queue, job, -ESRCH);
-	atomic_dec(&job->ctx->num_scheduled);
-	fluidnpu_queue_advance(queue);
-	fluidnpu_hw_unlock(fdev, flags);
-	fluidnpu_device_put_user(fdev);
-}
-
 static void fluidnpu_sched_free_job(struct drm_sched_job *sched_job)
 {
-	struct fluidnpu_job *job = to_fluidnpu_job(sched_job);
-	/* The scheduler only has it if it has run. */
-	bool has_run = sched_job->s_fence->parent;
-
 	drm_sched_job_cleanup(sched_job);
-	if (has_run)
-		fluidnpu_job_put_later(job);
-	else
-		fluidnpu_sched_pass(job);
+	fluidnpu_job_put_later(to_fluidnpu_job(sched_job));
 }
 
 static const struct drm_sched_backend_ops fluidnpu_sched_ops = {

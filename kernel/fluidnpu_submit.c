@@ -287,7 +287,7 @@ static struct drm_gem_object *fluidnpu_job_obj(struct fluidnpu_job *job, u32 i)
 	return &job->mappings[i]->bo->base.base;
 }
 
-/* With room for fences: two, as it can become shared while the jobs are committed. */
+/* With room for a fence: all of a context take the same place. */
 static int fluidnpu_submit_lock_one(struct fluidnpu_submit *submit, struct drm_gem_object *obj,
 				    bool interruptible)
 {
@@ -300,7 +300,7 @@ static int fluidnpu_submit_lock_one(struct fluidnpu_submit *submit, struct drm_g
 	if (ret)
 		return ret;
 	submit->obj = obj;
-	return dma_resv_reserve_fences(obj->resv, 2);
+	return dma_resv_reserve_fences(obj->resv, 1);
 }
 
 static int fluidnpu_submit_lock_all(struct fluidnpu_submit *submit)
@@ -314,7 +314,7 @@ static int fluidnpu_submit_lock_all(struct fluidnpu_submit *submit)
 
 			for (k = 0; k < job->num_mappings; k++) {
 				ret = drm_exec_prepare_obj(&submit->exec, fluidnpu_job_obj(job, k),
-							   2);
+							   1);
 				drm_exec_retry_on_contention(&submit->exec);
 				if (ret)
 					return ret;
@@ -343,8 +343,8 @@ static int fluidnpu_submit_lock_bos(struct fluidnpu_submit *submit, bool interru
 }
 
 /*
- * Injected jobs share buffers with those of their client that they join; they never join
- * others'.
+ * An injected job does not wait for the buffers of its own context: those whose jobs it is to
+ * join.
  */
 static int fluidnpu_submit_add_implicit(struct fluidnpu_submit *submit, struct fluidnpu_job *job)
 {
@@ -360,6 +360,8 @@ static int fluidnpu_submit_add_implicit(struct fluidnpu_submit *submit, struct f
 			continue;
 		dma_resv_for_each_fence(&cursor, obj->resv,
 					dma_resv_usage_rw(!job->mappings[i]->readonly), fence) {
+			if (fence->context == submit->ctx->fence_context)
+				continue;
 			ret = fluidnpu_submit_depend(submit, fence);
 			if (ret)
 				return ret;
@@ -417,13 +419,10 @@ static void fluidnpu_submit_attach_fence(struct fluidnpu_job *job)
 	u32 i;
 
 	for (i = 0; i < job->num_mappings; i++) {
-		struct drm_gem_object *obj = fluidnpu_job_obj(job, i);
-		enum dma_resv_usage usage = DMA_RESV_USAGE_BOOKKEEP;
-
-		if (fluidnpu_bo_is_shared(obj))
-			usage = job->mappings[i]->readonly ? DMA_RESV_USAGE_READ :
-							     DMA_RESV_USAGE_WRITE;
-		dma_resv_add_fence(obj->resv, &job->fence->base, usage);
+		/* For others, too, that the buffer may be shared with before the job has ended. */
+		dma_resv_add_fence(fluidnpu_job_obj(job, i)->resv, &job->fence->base,
+				   job->mappings[i]->readonly ? DMA_RESV_USAGE_READ :
+								DMA_RESV_USAGE_WRITE);
 	}
 }
 

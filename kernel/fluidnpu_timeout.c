@@ -44,6 +44,7 @@ static bool fluidnpu_timeout_is_up(struct fluidnpu_queue *queue)
 
 	if (!ms)
 		return false;
+	ms = min_t(unsigned int, ms, INT_MAX / FLUIDNPU_WALL_CLOCK_TIMEOUTS);
 	if (!queue->watched) {
 		queue->watched = true;
 		queue->watched_from = now;
@@ -117,6 +118,8 @@ static void fluidnpu_timeout_check_queue(struct fluidnpu_queue *queue)
 			fluidnpu_queue_restart(queue, job, false);
 		} else {
 			verdict = FLUIDNPU_VERDICT_RESET;
+			/* It may end before the reset. */
+			refcount_inc(&job->ref);
 		}
 	} else {
 		/* It is not the job's fault that the device has forgotten the queue. */
@@ -131,6 +134,8 @@ static void fluidnpu_timeout_check_queue(struct fluidnpu_queue *queue)
 		drm_warn(&fdev->drm, "queue %u is out of control: resetting the device\n",
 			 queue->index);
 		fluidnpu_device_reset(fdev, "queue out of control", job);
+		if (job)
+			fluidnpu_job_put(job);
 	}
 }
 

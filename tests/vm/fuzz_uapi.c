@@ -26,6 +26,7 @@
 #define _GNU_SOURCE /* strerrorname_np */
 #endif
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -288,6 +289,29 @@ static uint64_t steps_of(unsigned int index)
 	return steps;
 }
 
+/* What the worker's threads wait for, in the kernel. */
+static void show_threads(pid_t pid)
+{
+	char path[64], text[4096];
+	struct dirent *entry;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	tasks = opendir(path);
+	while (tasks && (entry = readdir(tasks))) {
+		int tid = atoi(entry->d_name);
+
+		snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
+		if (tid && !read_file(path, text, sizeof(text)))
+			printf("thread %d: system call %s", tid, text);
+		snprintf(path, sizeof(path), "/proc/%d/stack", tid);
+		if (tid && !read_file(path, text, sizeof(text)))
+			printf("%s", text);
+	}
+	if (tasks)
+		closedir(tasks);
+}
+
 static void tell_hang(const struct worker *worker, unsigned int index)
 {
 	printf("FINDING: worker %#" PRIx64 " (pid %d) does not go on:", worker->seed, worker->pid);
@@ -299,6 +323,7 @@ static void tell_hang(const struct worker *worker, unsigned int index)
 			       fuzz_ops[progress->op].name);
 	}
 	printf("\n");
+	show_threads(worker->pid);
 	/* Who waits, and what the CPUs are doing. */
 	write_file("/proc/sysrq-trigger", "w");
 	write_file("/proc/sysrq-trigger", "l");
