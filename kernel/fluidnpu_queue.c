@@ -298,18 +298,20 @@ static int fluidnpu_queue_run(struct fluidnpu_queue *queue, struct fluidnpu_job 
 	return 0;
 }
 
-/* Give a job to the device, or end it. Returns false if there is no slot for it. */
+/* Give a job to the device, or end it. Returns false if there is no room for that. */
 static bool fluidnpu_queue_begin(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 {
 	static const struct fluidnpu_hw_cqe never = { 0 };
 	int error = fluidnpu_device_error(queue->fdev);
 
+	if (queue->num_ended >= FLUIDNPU_MAX_ENDED)
+		return false;
 	if (!error && READ_ONCE(job->ctx->banned))
 		error = -EIO;
 	if (!error && READ_ONCE(job->ctx->ffile->closed))
 		error = -ESRCH;
 	if (!error && !job->yield) {
-		if (!queue->free_slots || queue->num_ended >= FLUIDNPU_MAX_ENDED)
+		if (!queue->free_slots)
 			return false;
 		error = fluidnpu_queue_run(queue, job);
 		if (!error)
@@ -457,16 +459,15 @@ static void fluidnpu_queue_collect(struct fluidnpu_queue *queue)
  */
 void fluidnpu_queue_advance(struct fluidnpu_queue *queue)
 {
-	struct fluidnpu_job *job, *next;
+	struct fluidnpu_job *job;
 
-	fluidnpu_queue_collect(queue);
-	list_for_each_entry_safe(job, next, &queue->waiting, wait_node) {
-		if (!fluidnpu_queue_begin(queue, job))
-			break;
+	for (;;) {
+		fluidnpu_queue_collect(queue);
+		job = list_first_entry_or_null(&queue->waiting, struct fluidnpu_job, wait_node);
+		if (!job || !fluidnpu_queue_begin(queue, job))
+			return;
 		list_del(&job->wait_node);
 	}
-	/* Some may have ended at once. */
-	fluidnpu_queue_collect(queue);
 }
 
 /* The jobs may be freed. Without hw_lock: what others hang on a fence is not known here. */

@@ -401,6 +401,41 @@ static void events_come_at_once_and_fences_in_order(void)
 	rig_down(&rig);
 }
 
+/* Fences that wait for an older one are signalled all at once: there may not be too many. */
+#define MAX_ENDED 256
+
+static void few_injected_jobs_end_before_an_older_one(void)
+{
+	unsigned int ended = 0, before = 0;
+	struct drm_fluidnpu_event event;
+	struct job first, second;
+	bool first_runs = true;
+	struct rig rig;
+
+	REQUIRE(rig_up(&rig, 20 * LAYERS), "");
+	job_over(&first, &rig.net, 0, 1, 100);
+	job_over(&second, &rig.net, 1, 1, 200);
+	REQUIRE(start(&rig, &first), "");
+	for (unsigned int i = 0; i < MAX_ENDED + 100; i++) {
+		REQUIRE(!inject(&rig.ctx, &second, NULL, 0), "job %u", i);
+		REQUIRE(!yield(&rig.ctx, 200), "job %u has ended", i);
+		do {
+			REQUIRE(ctx_job_event(&rig.ctx, &event), "no event");
+			EXPECT_EQ(event.error, 0);
+			if (event.user_data == 100)
+				first_runs = false;
+		} while (event.user_data == 100);
+		ended++;
+		before += first_runs;
+	}
+	printf("# %u of %u ended before the job that they were injected into\n", before, ended);
+	EXPECT(before <= MAX_ENDED, "too many");
+	if (first_runs)
+		REQUIRE(ctx_job_event(&rig.ctx, &event), "no event");
+	EXPECT_EQ(ctx_pending(&rig.ctx), 0);
+	rig_down(&rig);
+}
+
 static void a_reset_hands_back_what_was_to_yield(void)
 {
 	struct drm_fluidnpu_event event;
@@ -602,6 +637,7 @@ static const struct tap_test tests[] = {
 	{ "YIELD takes the oldest job of a user_data", yield_takes_the_oldest_job },
 	{ "a job that waits is handed back without the device", a_waiting_job_is_handed_back_unseen },
 	{ "events come at once, fences in order", events_come_at_once_and_fences_in_order },
+	{ "few injected jobs end before an older one", few_injected_jobs_end_before_an_older_one },
 	{ "a reset hands back what was to yield", a_reset_hands_back_what_was_to_yield },
 	{ "a reset loses jobs that began in the middle", a_reset_loses_jobs_that_began_in_the_middle },
 	{ "a NOP ends in its turn", a_nop_ends_in_its_turn },

@@ -542,6 +542,33 @@ static void jobs_of_another_are_not_yielded(void)
 	}
 }
 
+/* The kernel would write there for whoever has it only to read. */
+static void a_buffer_lent_for_reading_is_no_event_ring(void)
+{
+	struct drm_fluidnpu_ctx_create args = { .event_entries = 32 };
+	struct drm_prime_handle lend = { .flags = DRM_CLOEXEC };
+	struct drm_fluidnpu_bo_info info = { 0 };
+	int owner = npu_open(), borrower = npu_open();
+	struct bo bo;
+
+	REQUIRE(!bo_create(owner, DRM_FLUIDNPU_EVENT_RING_BYTES(32), &bo), "no BO");
+	memset(bo.map, 0x5a, bo.size);
+	lend.handle = bo.handle;
+	EXPECT_OK(npu_ioctl(owner, DRM_IOCTL_PRIME_HANDLE_TO_FD, &lend));
+	EXPECT_OK(prime_import(borrower, lend.fd, &args.event_handle));
+	EXPECT_ERRNO(npu_ioctl(borrower, DRM_IOCTL_FLUIDNPU_CTX_CREATE, &args), EACCES);
+	info.handle = args.event_handle;
+	EXPECT_OK(npu_ioctl(borrower, DRM_IOCTL_FLUIDNPU_BO_INFO, &info));
+	EXPECT(mmap(NULL, bo.size, PROT_READ | PROT_WRITE, MAP_SHARED, borrower,
+		    (off_t)info.mmap_offset) == MAP_FAILED && errno == EACCES, "%s", strerror(errno));
+	for (size_t i = 0; i < bo.size; i++)
+		REQUIRE(((uint8_t *)bo.map)[i] == 0x5a, "byte %zu was written", i);
+	close(lend.fd);
+	close(borrower);
+	bo_destroy(&bo);
+	close(owner);
+}
+
 static const struct tap_test tests[] = {
 	{ "addresses of another client fault", addresses_of_another_fault },
 	{ "the same addresses are one's own memory", the_same_addresses_are_ones_own_memory },
@@ -556,6 +583,8 @@ static const struct tap_test tests[] = {
 	{ "contexts of another client are unknown", contexts_of_another_are_unknown },
 	{ "syncobjs of another client are unknown", syncobjs_of_another_are_unknown },
 	{ "jobs of another client are not yielded", jobs_of_another_are_not_yielded },
+	{ "a buffer lent for reading is no event ring",
+	  a_buffer_lent_for_reading_is_no_event_ring },
 };
 
 TAP_MAIN(tests)
