@@ -253,6 +253,14 @@ $(eval $(call tool,npurun))
 $(eval $(call tool,npustat))
 $(eval $(call tool,bench-npu))
 $(eval $(call tool,bench-core))
+$(eval $(call tool,exit-profile))
+
+# Where the test images leave the trained networks, for npusim.
+dataset := /usr/share/datasets/fashion-mnist
+$(OUT)/models/%.exits: $(OUT)/models/%.fnpu $(OUT)/bin/exit-profile
+	$(call msg,EXITS,$@)
+	$(Q)$(OUT)/bin/exit-profile -o $@ $< $(dataset)/t10k-images-idx3-ubyte.gz \
+		$(dataset)/t10k-labels-idx1-ubyte.gz
 
 $(OUT)/models/%.fnpu: tools/models/%.onnx $(OUT)/bin/npucc
 	$(call msg,NPUCC,$@)
