@@ -38,6 +38,7 @@ core_src := $(wildcard qemu-device/core/*.c)
 lib_src := $(wildcard userspace/lib/*.c userspace/sched/*.c)
 npucc_src := $(wildcard userspace/npucc/*.c)
 common_src := $(wildcard tools/common/*.c)
+sim_src := $(wildcard tools/sim/*.c)
 host_tests := $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c))
 host_helpers := $(filter-out $(host_tests:%=tests/host/%.c),$(wildcard tests/host/*.c))
 fuzzers := core file onnx
@@ -52,7 +53,7 @@ networks := $(patsubst %,$(OUT)/networks/%.fnpu,resnet50 mobilenetv2 squeezenet)
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 LIB := $(OUT)/lib/libfluidnpu
-PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat)
+PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat npusim)
 
 .PHONY: help all run check vm clean install uninstall format lint build module qemu kernel \
 	build-host build-vm host-tests vm-tests fuzz fuzz-build fuzz-programs
@@ -247,13 +248,17 @@ define tool
 $(OUT)/bin/$(1): $$(call obj,$$(wildcard tools/$(1).c tools/$(1)_*.c) $$(common_src)) $$(LIB).a
 	$$(call msg,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(SANITIZE) -o $$@ $$^ $$(LIBS_LIB) $$(LIBS_TOOLS)
+	$$(Q)$$(CC) $$(SANITIZE) -o $$@ $$(filter %.o,$$^) $$(LIB).a $$(LIBS_LIB) $$(LIBS_TOOLS)
 endef
 $(eval $(call tool,npurun))
 $(eval $(call tool,npustat))
 $(eval $(call tool,bench-npu))
 $(eval $(call tool,bench-core))
 $(eval $(call tool,exit-profile))
+$(eval $(call tool,npusim))
+# The simulator finds control blocks as the compiler does.
+sim_obj := $(call obj,$(sim_src) userspace/npucc/control.c userspace/npucc/util.c)
+$(OUT)/bin/npusim: $(sim_obj)
 
 # Where the test images leave the trained networks, for npusim.
 dataset := /usr/share/datasets/fashion-mnist
