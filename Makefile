@@ -284,8 +284,8 @@ $(OUT)/networks/%.fnpu: $(OUT)/networks/%.onnx $(OUT)/bin/npucc
 # --- tests -------------------------------------------------------------------------
 npucc_test_obj = $(filter-out %/main.o,$(call obj,$(npucc_src))) $(OUT)/obj/gen/onnx.pb-c.o
 
-$(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) $(call obj,$(common_src)) \
-		$(npucc_test_obj) $(LIB).a
+$(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) \
+		$(call obj,$(common_src) $(sim_src)) $(npucc_test_obj) $(LIB).a
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka $(LIBS_NPUCC) $(LIBS_LIB) $(LIBS_TOOLS)

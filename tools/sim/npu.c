@@ -133,21 +133,21 @@ static int allocate(struct npu_network *n, const struct fluidnpu_hw_layer *layer
 	return 0;
 }
 
-static int price(struct npu_network *n, const struct fnpu_model *model, struct fnpu_error *error)
+int npu_price(struct npu_network *n, const struct fluidnpu_hw_layer *layers, uint32_t num,
+	      struct fnpu_error *error)
 {
-	const struct fnpu_model_info *info = fnpu_model_info(model);
 	const struct fluidnpu_hw_geometry *g = &n->config.geometry;
-	const struct fluidnpu_hw_layer *layers = fnpu_file_layers(model->file);
 	uint32_t index = 0, count;
 
-	n->num_exits = info->num_exits;
-	n->max_batch = info->max_batch < g->max_batch ? info->max_batch : g->max_batch;
+	if (n->max_batch > g->max_batch)
+		n->max_batch = g->max_batch;
 	n->macs_per_cycle = (uint64_t)g->tile_depth * g->tile_cols;
-	snprintf(n->name, sizeof(n->name), "%s", info->name);
-	if (allocate(n, layers, info->num_layers))
-		return fnpu_fail(error, -ENOMEM, "no memory for the costs of %s", info->name);
-	for (uint32_t i = 0; i < info->num_layers; i += count, index++) {
-		count = fnpu_group_size(&layers[i], info->num_layers - i);
+	if (allocate(n, layers, num)) {
+		npu_close(n);
+		return fnpu_fail(error, -ENOMEM, "no memory for the costs of a network");
+	}
+	for (uint32_t i = 0; i < num; i += count, index++) {
+		count = fnpu_group_size(&layers[i], num - i);
 		n->groups[index].first_layer = i;
 		price_group(n, index, &layers[i], count);
 	}
@@ -177,20 +177,23 @@ int npu_compiled_for(const char *path, struct fnpu_config *config, struct fnpu_e
 int npu_open(struct npu_network *n, const char *path, const struct fnpu_config *config,
 	     enum npu_kind kind, struct fnpu_error *error)
 {
+	const struct fnpu_model_info *info;
 	struct fnpu_model *model;
 	int ret = fnpu_model_load(path, &model, error);
 
 	if (ret)
 		return ret;
-	*n = (struct npu_network){ .kind = kind };
+	info = fnpu_model_info(model);
+	*n = (struct npu_network){
+		.kind = kind, .max_batch = info->max_batch, .num_exits = info->num_exits,
+	};
+	snprintf(n->name, sizeof(n->name), "%s", info->name);
 	if (config)
 		n->config = *config;
 	else
 		set_compiled_for(model, &n->config);
-	ret = price(n, model, error);
+	ret = npu_price(n, fnpu_file_layers(model->file), info->num_layers, error);
 	fnpu_model_free(model);
-	if (ret)
-		npu_close(n);
 	return ret;
 }
 

@@ -78,6 +78,14 @@ int npu_open(struct npu_network *n, const char *path, const struct fnpu_config *
 	     enum npu_kind kind, struct fnpu_error *error);
 void npu_close(struct npu_network *n);
 
+/**
+ * npu_price() - fill the tables of a network with @num layers
+ * @n: with its config, kind, max_batch and num_exits; the rest is zero
+ * What npu_open() does for a file. Returns 0 or -ENOMEM.
+ */
+int npu_price(struct npu_network *n, const struct fluidnpu_hw_layer *layers, uint32_t num,
+	      struct fnpu_error *error);
+
 /** npu_compiled_for() - the NPU that the program of @path was compiled for */
 int npu_compiled_for(const char *path, struct fnpu_config *config, struct fnpu_error *error);
 
