@@ -11,10 +11,11 @@
 /**
  * struct stage - the groups between two exits
  * @from, @to: cycles at which a sample that is alone enters and leaves it
+ * @last: cycles of its last group, alone
  * @share: least charge for it when at most b samples run together, entry b - 1
  */
 struct stage {
-	double from, to;
+	double from, to, last;
 	double share[NPU_MAX_BATCH];
 };
 
@@ -42,6 +43,7 @@ static void make_stages(const struct npu_network *n, uint32_t max_batch, struct 
 			double best = least_cycles(n, g, 1, max_batch);
 
 			at += best;
+			s->last = best;
 			for (uint32_t b = 1; b <= max_batch; b++) {
 				const double share = least_cycles(n, g, b, max_batch) / b;
 
@@ -56,7 +58,7 @@ static void make_stages(const struct npu_network *n, uint32_t max_batch, struct 
 
 /* ---- who could be on time, and in what company ---- */
 
-/** struct window - when a request can be in a stage and yet be on time */
+/** struct window - when a group of a stage can start with a request that is on time */
 struct window {
 	double low, high;
 	uint32_t index;
@@ -124,7 +126,7 @@ static int charge(const struct npu_network *n, const struct stage *stages, uint3
 			if (possible[i] && r[i].exit >= e)
 				windows[count++] = (struct window){
 					.low = (double)r[i].arrival + stages[e].from,
-					.high = (double)r[i].deadline -
+					.high = (double)r[i].deadline - stages[e].last -
 						(stages[r[i].exit].to - stages[e].to),
 					.index = i,
 				};
