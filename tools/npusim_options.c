@@ -125,13 +125,29 @@ static void print_and_exit(const char *text)
 	exit(cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
+static void list_param(const struct fnpu_sched_param *p)
+{
+	printf("    %s=", p->name);
+	if (!p->choices)
+		printf("%g..%g (%g)", p->min, p->max, p->initial);
+	for (int i = 0; p->choices && i <= (int)p->max; i++)
+		printf("%s%s%s", i ? "|" : "", p->choices[i], i == (int)p->initial ? "*" : "");
+	printf("  %s\n", p->help);
+}
+
 static void list_policies(void)
 {
-	const char *name;
+	const struct fnpu_sched_policy_info *info;
 
-	for (uint32_t i = 0; (name = fnpu_sched_policy_name(i)); i++)
-		printf("%s\n", name);
-	print_and_exit(SIM_ORACLE "\n");
+	for (uint32_t i = 0; (info = fnpu_sched_policy_info(i)); i++) {
+		printf("%s: %s%s%s%s%s\n", info->name, info->rule,
+		       info->preempts ? " [preempts]" : "", info->injects ? " [injects]" : "",
+		       info->drops ? " [drops]" : "",
+		       info->limits_exits ? " [limits exits]" : "");
+		for (uint32_t p = 0; p < info->num_params; p++)
+			list_param(&info->params[p]);
+	}
+	print_and_exit(SIM_ORACLE ": knows all in advance: bounds that no policy can beat\n");
 }
 
 /* ---- values ---- */

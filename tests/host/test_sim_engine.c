@@ -52,7 +52,7 @@ struct bench {
 
 /* ---- the network ---- */
 
-/* Each stage is two convolutions and a head; what a sample has alive differs from layer to layer. */
+/* Each stage is two convolutions and a head; what a sample has alive differs by layer. */
 static void make_program(struct bench *b)
 {
 	struct tb_program *p = &b->program;

@@ -11,7 +11,7 @@
 
 #define RNG_EXITS	2	/* stream of the generator */
 #define MAX_SAMPLES	(1u << 24)
-#define LINE_BYTES	64
+#define LINE_BYTES	256
 
 static const struct {
 	const char *name;

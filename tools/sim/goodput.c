@@ -8,7 +8,7 @@
 #include "goodput.h"
 
 #define MIN_LOAD	0.05
-#define MAX_LOAD	4.0
+#define MAX_LOAD	16.0
 #define PRECISION	1.005
 
 /** struct search - @low satisfies (or is MIN_LOAD), @high does not (or is MAX_LOAD) */

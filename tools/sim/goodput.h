@@ -11,7 +11,7 @@
  * @share: of the requests on time, over all seeds
  * @results: out, likewise: at the highest load that was found to satisfy (its load is in them)
  *
- * Loads from 0.05 to 4, to within half a per cent. Loads are found as if more load never made more
+ * Loads from 0.05 to 16, to within half a per cent. Loads are found as if more load never made more
  * requests be on time. Returns what sweep_run() does.
  */
 int goodput_search(const struct sweep *sweep, struct sim_options *runs, size_t num,

@@ -7,16 +7,18 @@
 #include "oracle.h"
 
 #define MAX_STAGES	FLUIDNPU_MAX_EXITS
+#define NUM_PRICES	20	/* of a request's own time: 0, then 2^-9 to 1 by steps of sqrt(2) */
 
 /**
  * struct stage - the groups between two exits
  * @from, @to: cycles at which a sample that is alone enters and leaves it
  * @last: cycles of its last group, alone
- * @share: least charge for it when at most b samples run together, entry b - 1
+ * @charge: per price of time, least charge for it, that price times its own time included, when
+ *	at most b samples run together, entry b - 1
  */
 struct stage {
 	double from, to, last;
-	double share[NPU_MAX_BATCH];
+	double charge[NUM_PRICES][NPU_MAX_BATCH];
 };
 
 /* Samples run no faster in company: guard against tables where a larger batch is faster. */
@@ -30,6 +32,27 @@ static double least_cycles(const struct npu_network *n, uint32_t g, uint32_t b, 
 	return least;
 }
 
+static double price_of(uint32_t index)
+{
+	return index ? pow(2, (index - 1) * 0.5 - 9) : 0;
+}
+
+static void add_group(struct stage *s, const struct npu_network *n, uint32_t g, uint32_t max_batch)
+{
+	for (uint32_t p = 0; p < NUM_PRICES; p++) {
+		double best = INFINITY;
+
+		for (uint32_t b = 1; b <= max_batch; b++) {
+			const double cycles = least_cycles(n, g, b, max_batch);
+			const double charge = cycles / b + price_of(p) * cycles;
+
+			if (charge < best)
+				best = charge;
+			s->charge[p][b - 1] += best;
+		}
+	}
+}
+
 static void make_stages(const struct npu_network *n, uint32_t max_batch, struct stage *stages)
 {
 	double at = 0;
@@ -40,17 +63,9 @@ static void make_stages(const struct npu_network *n, uint32_t max_batch, struct 
 
 		*s = (struct stage){ .from = at };
 		for (; g <= n->exit_group[e]; g++) {
-			double best = least_cycles(n, g, 1, max_batch);
-
-			at += best;
-			s->last = best;
-			for (uint32_t b = 1; b <= max_batch; b++) {
-				const double share = least_cycles(n, g, b, max_batch) / b;
-
-				if (share < best)
-					best = share;
-				s->share[b - 1] += best;
-			}
+			s->last = least_cycles(n, g, 1, max_batch);
+			at += s->last;
+			add_group(s, n, g, max_batch);
 		}
 		s->to = at;
 	}
@@ -97,27 +112,49 @@ static void count_open(const struct window *w, uint32_t num, double *highs, uint
 			open[i - 1] = open[i];
 }
 
-/* What the stage charges each request, at least. */
-static void charge_stage(const struct stage *s, const struct window *w, uint32_t num,
-			 const uint32_t *open, uint32_t max_batch, double *work)
+/* How many can be together in a stage, at most: @company, by request. @open: at the low ends. */
+static void find_company(const struct window *w, uint32_t num, const uint32_t *open,
+			 uint32_t max_batch, uint8_t *company)
 {
 	for (uint32_t i = 0; i < num; i++) {
-		uint32_t company = open[i];
+		uint32_t most = open[i];
 
-		for (uint32_t k = i + 1; k < num && w[k].low <= w[i].high && company < max_batch; k++)
-			if (open[k] > company)
-				company = open[k];
-		work[w[i].index] += s->share[(company < max_batch ? company : max_batch) - 1];
+		for (uint32_t k = i + 1; k < num && w[k].low <= w[i].high && most < max_batch; k++)
+			if (open[k] > most)
+				most = open[k];
+		company[w[i].index] = (uint8_t)(most < max_batch ? most : max_batch);
 	}
 }
 
+/*
+ * The least charge with which @r can be on time: for any price of its own time, of which it has no
+ * more than until its deadline.
+ */
+static double least_charge(const struct npu_network *n, const struct stage *stages,
+			   const struct oracle_request *r, const uint8_t *company, uint32_t num)
+{
+	double most = 0;
+
+	for (uint32_t p = 0; p < NUM_PRICES; p++) {
+		double charge = -price_of(p) * (double)(r->deadline - r->arrival);
+
+		for (uint32_t e = 0; e < n->num_exits && e <= r->exit; e++)
+			charge += stages[e].charge[p][company[e * num] - 1];
+		if (charge > most)
+			most = charge;
+	}
+	return most;
+}
+
+/* @company: of @num requests per stage; 0: it does not get there on time */
 static int charge(const struct npu_network *n, const struct stage *stages, uint32_t max_batch,
 		  const struct oracle_request *r, uint32_t num, const bool *possible, double *work)
 {
 	struct window *windows = calloc(num, sizeof(*windows));
 	double *highs = calloc(num, sizeof(*highs));
 	uint32_t *open = calloc(num, sizeof(*open));
-	int ret = windows && highs && open ? 0 : -ENOMEM;
+	uint8_t *company = calloc((size_t)num * MAX_STAGES, 1);
+	int ret = windows && highs && open && company ? 0 : -ENOMEM;
 
 	for (uint32_t e = 0; !ret && e < n->num_exits; e++) {
 		uint32_t count = 0;
@@ -132,11 +169,15 @@ static int charge(const struct npu_network *n, const struct stage *stages, uint3
 				};
 		qsort(windows, count, sizeof(*windows), by_low);
 		count_open(windows, count, highs, open);
-		charge_stage(&stages[e], windows, count, open, max_batch, work);
+		find_company(windows, count, open, max_batch, &company[(size_t)e * num]);
 	}
+	for (uint32_t i = 0; !ret && i < num; i++)
+		if (possible[i])
+			work[i] = least_charge(n, stages, &r[i], &company[i], num);
 	free(windows);
 	free(highs);
 	free(open);
+	free(company);
 	return ret;
 }
 
@@ -309,7 +350,7 @@ int oracle_mean(const struct npu_network *n, uint32_t max_batch,
 		return -ENOMEM;
 	make_stages(n, max_batch, stages);
 	for (uint32_t e = 0; e < n->num_exits; e++)
-		work[e] = total += stages[e].share[max_batch - 1];
+		work[e] = total += stages[e].charge[0][max_batch - 1];
 	for (uint32_t i = 0; i < num; i++) {
 		const double until = i + 1 < num ? (double)r[i + 1].arrival : INFINITY;
 

@@ -21,6 +21,10 @@
  *			Who is late need not run at all: without it batches are smaller, which
  *			takes no longer. So c counts only requests that could be on time and
  *			whose time windows at this stage have a moment in common.
+ *			And large batches take long: a request on time spends no more than until
+ *			its deadline in its groups. For any price per cycle of that, the least of
+ *			charge and price together, less the price of all the time that it has, is
+ *			no more than its charge (weak duality); the best of some prices counts.
  *	mean latency	shortest remaining work first minimises the sum of completion times (Schrage,
  *			1968); none is served faster than alone. Here c is the largest batch,
  *			and all requests have to be served.

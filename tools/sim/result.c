@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "result.h"
@@ -19,14 +20,26 @@ const struct result_field result_fields[] = {
 	{ NULL, 0, 0 },
 };
 
+/* All digits: cJSON's own printing may change the last bit. */
+static cJSON *exact_number(double v)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.17g", v);
+	return cJSON_CreateRaw(text);
+}
+
 void result_add_json(cJSON *object, const struct sim_result *r, unsigned int num_exits)
 {
+	cJSON *exits = cJSON_CreateArray();
 	const struct result_field *f;
 
 	for (f = result_fields; f->name; f++)
-		cJSON_AddNumberToObject(object, f->name,
-					*result_value((struct sim_result *)r, f));
-	cJSON_AddItemToObject(object, "exits", cJSON_CreateDoubleArray(r->exits, (int)num_exits));
+		cJSON_AddItemToObject(object, f->name,
+				      exact_number(*result_value((struct sim_result *)r, f)));
+	for (unsigned int e = 0; e < num_exits; e++)
+		cJSON_AddItemToArray(exits, exact_number(r->exits[e]));
+	cJSON_AddItemToObject(object, "exits", exits);
 }
 
 int result_from_json(const cJSON *object, struct sim_result *r)

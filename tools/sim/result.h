@@ -24,13 +24,15 @@
  * @utilisation: useful of the offered multiplications while busy
  * @switching: share of the busy time in which activations were moved for preemptions
  * @mean_batch: while busy
- * @cycles_per_request, @dram_bytes_per_request: of the NPU per completed request: what stands for energy
+ * @cycles_per_request, @dram_bytes_per_request: of the NPU per completed request, which stand
+ *	for energy
  * @preemptions, @merges, @yields: per completed request
  * @accuracy: of the completed; negative: not known for this network
  * @early: share of the completed that the policy made leave before their own exit
  * @exits: share of the completed per exit
  * @time_s: simulated
- * @decisions: of the policy; @decision_ns: host time of one; @host_s; @requests_per_s: simulated
+ * @decisions: of the policy; @decision_ns: host time of asking for one, also in vain
+ * @host_s: of the simulation; @requests_per_s: simulated
  *	per second of host time
  */
 struct sim_result {
@@ -64,7 +66,7 @@ static inline double *result_value(struct sim_result *r, const struct result_fie
 	return (double *)((char *)r + f->offset);
 }
 
-/** result_add_json() - a member per field, and the array "exits" of @num_exits */
+/** result_add_json() - a member per field, and the array "exits" of @num_exits, to be printed */
 void result_add_json(cJSON *object, const struct sim_result *r, unsigned int num_exits);
 
 /** result_from_json() - what result_add_json() wrote; 0, or -1 when a field is missing */

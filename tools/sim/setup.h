@@ -15,7 +15,7 @@
 #include "npu.h"
 #include "workload.h"
 
-#define SIM_MAX_MODELS	8u
+#define SIM_MAX_MODELS	4u
 #define SIM_TEXT_BYTES	256u
 
 /**

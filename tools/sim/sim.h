@@ -3,10 +3,11 @@
  * The discrete-event simulator: requests (source.c) meet the scheduling core (userspace/sched),
  * whose decisions drive the NPU's engine (engine.c).
  *
- * At each moment in this order: what the engine has to tell; arrivals; the scheduler's timer; then
- * decisions, until there is none; then the NPU goes on. So a decision takes no time: it takes
- * effect at the layer boundary at which its reason came up. Nothing happens between events, and
- * memory is bounded by the queue, however many requests there are.
+ * At each moment in this order: what the engine has to tell; arrivals; then decisions, until there
+ * is none, also when nothing but the scheduler's timer has come; then the NPU goes on. So a
+ * decision takes no time: it takes effect at the layer boundary at which its reason came up.
+ * Nothing happens between events, and memory is bounded by the queue, however many requests
+ * there are.
  */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
