@@ -103,6 +103,21 @@ bench-npu: ## time the networks: conventional NPU, fluid batching, fluid batchin
 	@$(MAKE) --no-print-directory -j$(JOBS) build-host networks
 	@tools/bench-npu
 
+.PHONY: bench bench-quick bench-build
+bench: ## evaluate all scheduling policies: out/bench/report.html (an hour on two cores)
+	@tools/deps.sh build bench
+	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
+	@$(OUT)/bin/bench $(OUT)/bench
+
+bench-quick: ## the same in three minutes, with few points: out/bench-quick/report.html
+	@tools/deps.sh build bench
+	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
+	@$(OUT)/bin/bench --quick $(OUT)/bench-quick
+
+bench-build: $(OUT)/bin/bench $(OUT)/networks/resnet50.fnpu $(OUT)/networks/mobilenetv2.fnpu \
+		$(models) $(models:.fnpu=.exits)
+	@:
+
 .PHONY: bench-core
 bench-core: ## speed of the functional engine on this host, beside ONNX Runtime's
 	@tools/deps.sh test
@@ -256,9 +271,10 @@ $(eval $(call tool,bench-npu))
 $(eval $(call tool,bench-core))
 $(eval $(call tool,exit-profile))
 $(eval $(call tool,npusim))
+$(eval $(call tool,bench))
 # The simulator finds control blocks as the compiler does.
 sim_obj := $(call obj,$(sim_src) userspace/npucc/control.c userspace/npucc/util.c)
-$(OUT)/bin/npusim: $(sim_obj)
+$(OUT)/bin/npusim $(OUT)/bin/bench: $(sim_obj)
 
 # Where the test images leave the trained networks, for npusim.
 dataset := /usr/share/datasets/fashion-mnist

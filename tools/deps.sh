@@ -3,7 +3,7 @@
 #
 # deps.sh - installs the Debian packages that a group of targets needs.
 #
-# usage: tools/deps.sh GROUP...        GROUP: build run test lint train
+# usage: tools/deps.sh GROUP...        GROUP: build run test lint train bench
 #
 # Names are the same in Debian 12 and 13.  Does nothing, quickly, when all is
 # there.  Otherwise installs as root or through sudo; where neither is
@@ -48,7 +48,8 @@ for group in "$@"; do
 		;;
 	lint) wanted+=("${LINT[@]}") ;;
 	train) wanted+=("${TRAIN[@]}") ;;
-	*) die "unknown group '$group' (have: build run test lint train)" ;;
+	bench) wanted+=("${NETWORKS[@]}" gnuplot-nox) ;;
+	*) die "unknown group '$group' (have: build run test lint train bench)" ;;
 	esac
 done
 ((${#wanted[@]})) || die "usage: tools/deps.sh GROUP..."
