@@ -34,7 +34,7 @@ static void add_estimate(cJSON *object, const struct result_field *f,
 	struct estimate e;
 
 	for (uint32_t s = 0; s < seeds; s++)
-		values[s] = *result_value((struct sim_result *)&results[s], f);
+		values[s] = result_get(&results[s], f->offset);
 	e = estimate_of(values, seeds);
 	cJSON_AddItemToObject(object, f->name,
 			      cJSON_CreateDoubleArray((const double[]){ e.mean, e.half }, 2));

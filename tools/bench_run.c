@@ -234,6 +234,6 @@ double cell_mean(const struct bench *b, const struct cell *cell, enum bench_aim 
 	double sum = 0;
 
 	for (uint32_t s = 0; s < b->plan.seeds; s++)
-		sum += *(const double *)((const char *)&cell->results[aim][s] + offset);
+		sum += result_get(&cell->results[aim][s], offset);
 	return sum / b->plan.seeds;
 }

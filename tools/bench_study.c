@@ -36,7 +36,7 @@ double row_mean(const struct bench *b, const struct study_row *row, size_t offse
 	double sum = 0;
 
 	for (uint32_t s = 0; s < b->plan.seeds; s++)
-		sum += *(const double *)((const char *)&row->results[s] + offset);
+		sum += result_get(&row->results[s], offset);
 	return sum / b->plan.seeds;
 }
 

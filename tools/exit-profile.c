@@ -161,7 +161,7 @@ static int write_profile(const struct profile *p, const char *path)
 	for (uint64_t i = 0; ok && i < p->total; i++) {
 		fprintf(file, "%u", p->exits[i]);
 		for (uint32_t e = 0; e < p->info->num_exits; e++)
-			fprintf(file, " %u", p->right[i] >> e & 1);
+			fprintf(file, " %d", p->right[i] >> e & 1);
 		fputc('\n', file);
 	}
 	if (ok && ferror(file))

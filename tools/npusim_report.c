@@ -18,7 +18,7 @@ static struct estimate estimate_field(const struct npusim_point *p, size_t offse
 	double values[1000];
 
 	for (uint32_t s = 0; s < p->seeds; s++)
-		values[s] = *(const double *)((const char *)&p->results[s] + offset);
+		values[s] = result_get(&p->results[s], offset);
 	return estimate_of(values, p->seeds);
 }
 

@@ -32,7 +32,7 @@ static struct fnpu_error error;
 static struct workload open_workload(const char *text, uint64_t seed)
 {
 	struct workload_options options;
-	struct workload w;
+	struct workload w = { 0 };
 
 	if (workload_parse(text, &options, &error) ||
 	    workload_open(&w, &options, RATE_HZ, seed, &error))

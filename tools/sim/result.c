@@ -36,7 +36,7 @@ void result_add_json(cJSON *object, const struct sim_result *r, unsigned int num
 
 	for (f = result_fields; f->name; f++)
 		cJSON_AddItemToObject(object, f->name,
-				      exact_number(*result_value((struct sim_result *)r, f)));
+				      exact_number(result_get(r, f->offset)));
 	for (unsigned int e = 0; e < num_exits; e++)
 		cJSON_AddItemToArray(exits, exact_number(r->exits[e]));
 	cJSON_AddItemToObject(object, "exits", exits);
@@ -53,7 +53,7 @@ int result_from_json(const cJSON *object, struct sim_result *r)
 
 		if (!cJSON_IsNumber(item))
 			return -1;
-		*result_value(r, f) = item->valuedouble;
+		result_set(r, f->offset, item->valuedouble);
 	}
 	for (int i = 0; i < cJSON_GetArraySize(exits) && i < FLUIDNPU_MAX_EXITS; i++)
 		r->exits[i] = cJSON_GetArrayItem(exits, i)->valuedouble;

@@ -8,6 +8,7 @@
 
 #include <cjson/cJSON.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "fluidnpu.h"
 
@@ -60,10 +61,18 @@ struct result_field {
 /** result_fields - all but exits; ends with a NULL name */
 extern const struct result_field result_fields[];
 
-/** result_value() - the field of @r */
-static inline double *result_value(struct sim_result *r, const struct result_field *f)
+/** result_get() - the field of @r at @offset; result_set() sets it */
+static inline double result_get(const struct sim_result *r, size_t offset)
 {
-	return (double *)((char *)r + f->offset);
+	double v;
+
+	memcpy(&v, (const char *)r + offset, sizeof(v));
+	return v;
+}
+
+static inline void result_set(struct sim_result *r, size_t offset, double v)
+{
+	memcpy((char *)r + offset, &v, sizeof(v));
 }
 
 /** result_add_json() - a member per field, and the array "exits" of @num_exits, to be printed */
