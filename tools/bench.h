@@ -187,6 +187,10 @@ double cell_mean(const struct bench *b, const struct cell *cell, enum bench_aim 
 #define CELL_MEAN(b, cell, aim, field) \
 	cell_mean(b, cell, aim, offsetof(struct sim_result, field))
 
+/** cell_estimate() - likewise, with its confidence interval */
+struct estimate cell_estimate(const struct bench *b, const struct cell *cell, enum bench_aim aim,
+			      size_t offset);
+
 /** bench_tune(), bench_measure() - the cells; 0 or a negative errno with a sentence in @error */
 int bench_tune(struct bench *b, struct fnpu_error *error);
 int bench_measure(struct bench *b, struct fnpu_error *error);

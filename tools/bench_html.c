@@ -123,23 +123,32 @@ static void put_ablation(FILE *f, const struct bench *b)
 	fputs("</table>\n", f);
 }
 
+static void put_estimate(FILE *f, struct estimate e, double scale, int digits)
+{
+	fprintf(f, "<td class=n>%.*f &plusmn; %.*f</td>", digits, e.mean * scale, digits,
+		e.half * scale);
+}
+
+#define ESTIMATE(b, cell, aim, field) \
+	cell_estimate(b, cell, aim, offsetof(struct sim_result, field))
+
 static void put_cell(FILE *f, const struct bench *b, const struct cell *cell)
 {
-	const double accuracy = CELL_MEAN(b, cell, BENCH_SLO, accuracy);
+	const struct estimate accuracy = ESTIMATE(b, cell, BENCH_SLO, accuracy);
 
-	fprintf(f, "<td class=n>%.3f</td><td class=n>%.3f</td><td class=n>%.2f</td><td class=n>%.3f</td><td class=n>%.3f</td><td class=n>%.1f</td><td class=n>%.1f</td><td class=n>",
-		CELL_MEAN(b, cell, BENCH_LATENCY, mean_us) / 1000,
-		CELL_MEAN(b, cell, BENCH_SLO, p99_us) / 1000,
-		100 * CELL_MEAN(b, cell, BENCH_SLO, violations),
-		100 * (CELL_MEAN(b, cell, BENCH_SLO, dropped) +
-		       CELL_MEAN(b, cell, BENCH_SLO, rejected)) /
-			CELL_MEAN(b, cell, BENCH_SLO, requests),
-		CELL_MEAN(b, cell, BENCH_SLO, on_time_mean_us) / 1000,
-		100 * CELL_MEAN(b, cell, BENCH_SLO, utilisation),
-		CELL_MEAN(b, cell, BENCH_SLO, cycles_per_request) / 1000);
-	if (accuracy >= 0)
-		fprintf(f, "%.2f", 100 * accuracy);
-	fputs("</td>", f);
+	put_estimate(f, ESTIMATE(b, cell, BENCH_LATENCY, mean_us), 1e-3, 3);
+	put_estimate(f, ESTIMATE(b, cell, BENCH_SLO, p99_us), 1e-3, 3);
+	put_estimate(f, ESTIMATE(b, cell, BENCH_SLO, violations), 100, 2);
+	fprintf(f, "<td class=n>%.3f</td>", 100 * (CELL_MEAN(b, cell, BENCH_SLO, dropped) +
+						  CELL_MEAN(b, cell, BENCH_SLO, rejected)) /
+						  CELL_MEAN(b, cell, BENCH_SLO, requests));
+	put_estimate(f, ESTIMATE(b, cell, BENCH_SLO, on_time_mean_us), 1e-3, 3);
+	put_estimate(f, ESTIMATE(b, cell, BENCH_SLO, utilisation), 100, 1);
+	put_estimate(f, ESTIMATE(b, cell, BENCH_SLO, cycles_per_request), 1e-3, 1);
+	if (accuracy.mean >= 0)
+		put_estimate(f, accuracy, 100, 2);
+	else
+		fputs("<td></td>", f);
 }
 
 /* All contenders at one load, the middle of the plan's; report.json has the others. */

@@ -229,11 +229,17 @@ int bench_measure(struct bench *b, struct fnpu_error *error)
 	return ret;
 }
 
-double cell_mean(const struct bench *b, const struct cell *cell, enum bench_aim aim, size_t offset)
+struct estimate cell_estimate(const struct bench *b, const struct cell *cell, enum bench_aim aim,
+			      size_t offset)
 {
-	double sum = 0;
+	double values[BENCH_MAX_SEEDS];
 
 	for (uint32_t s = 0; s < b->plan.seeds; s++)
-		sum += result_get(&cell->results[aim][s], offset);
-	return sum / b->plan.seeds;
+		values[s] = result_get(&cell->results[aim][s], offset);
+	return estimate_of(values, b->plan.seeds);
+}
+
+double cell_mean(const struct bench *b, const struct cell *cell, enum bench_aim aim, size_t offset)
+{
+	return cell_estimate(b, cell, aim, offset).mean;
 }
