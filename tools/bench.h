@@ -222,7 +222,7 @@ struct claim {
 	double value, target, aim;
 	bool at_least;
 	bool measured;
-	char detail[400];
+	char detail[480];
 };
 
 #define MAX_CLAIMS	24u

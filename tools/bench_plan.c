@@ -32,9 +32,9 @@ static const struct bench_case cases[] = {
 	{ "mobilenetv2 mid", "out/networks/mobilenetv2.fnpu", "mid", 1 },
 	{ "mobilenetv2 hard", "out/networks/mobilenetv2.fnpu", "hard", 1 },
 	{ "fmnist-resnet3", "out/models/fmnist-resnet3.fnpu", "out/models/fmnist-resnet3.exits",
-	  20 },
+	  15 },
 	{ "fmnist-dsconv4", "out/models/fmnist-dsconv4.fnpu", "out/models/fmnist-dsconv4.exits",
-	  20 },
+	  15 },
 };
 
 static const uint32_t quick_cases[] = { 1, 4, 6 };
@@ -73,7 +73,7 @@ void bench_plan_set(struct bench_plan *p, bool quick)
 		if (core_has(all[i].name))
 			p->contenders[p->num_contenders++] = &all[i];
 	p->seeds = quick ? 3 : 5;
-	p->requests = quick ? 4000 : 20000;
+	p->requests = quick ? 4000 : 30000;
 	p->tuning_requests = quick ? 2000 : 10000;
 }
 
