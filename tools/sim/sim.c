@@ -14,6 +14,7 @@
 #define NO_SLOT		UINT32_MAX
 #define NO_BATCH	UINT32_MAX
 #define RING_ENTRIES	64u	/* INJECT and YIELD that wait */
+#define MAX_DECISIONS	1000u	/* at a moment, beside what waits */
 #define MAX_BATCHES	1u	/* in flight: the NPU runs one at a time */
 
 /**
@@ -273,13 +274,19 @@ static bool next_decision(struct sim *s, uint64_t now, struct fnpu_sched_decisio
 
 static void decide(struct sim *s, uint64_t now)
 {
+	/* what waits can be dropped, and a batch started and stopped, but not for ever */
+	uint64_t left = 2 * (uint64_t)s->options->queue + MAX_DECISIONS;
 	struct fnpu_sched_decision d;
 
 	while (!s->failed && next_decision(s, now, &d)) {
 		carry_out(s, now, &d);
 		end_batch(s, now);	/* a YIELD at a boundary */
+		if (!left--)
+			expect(s, -ELOOP);
 	}
 	s->timer = fnpu_sched_timer(s->sched);
+	if (s->timer <= now)
+		expect(s, -ETIME);
 }
 
 static uint64_t next_event(const struct sim *s)
