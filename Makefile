@@ -229,7 +229,7 @@ $(OUT)/obj/gen/onnx.pb-c.o: $(OUT)/gen/onnx/onnx.pb-c.c
 	$(call msg,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -MMD -MP -I$(OUT)/gen $(SANITIZE) -c $< -o $@
-$(call obj,$(npucc_src)) $(call obj,$(wildcard tests/host/*.c)): | $(OUT)/gen/onnx/onnx.pb-c.h
+$(call obj,$(npucc_src) $(wildcard tests/host/*.c) tools/sim/npu.c): | $(OUT)/gen/onnx/onnx.pb-c.h
 
 # --- libraries and programs -------------------------------------------------------
 $(LIB).a: $(call obj,$(core_src) $(lib_src))
