@@ -190,7 +190,7 @@ fuzz-programs: $(fuzzers:%=$(OUT)/tests/fuzz/fuzz_%) $(OUT)/tests/fuzz/seeds
 	@:
 
 .PHONY: networks
-networks: $(networks) $(OUT)/bin/bench-npu $(OUT)/bin/bench-core ## the large networks and what measures them
+networks: $(networks) $(OUT)/bin/bench-npu $(OUT)/bin/bench-core bench-build ## the large networks and what measures them
 	@:
 
 qemu: ## QEMU with the device

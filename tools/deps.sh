@@ -41,7 +41,8 @@ for group in "$@"; do
 	build) wanted+=("${BUILD[@]}") ;;
 	run) wanted+=("${RUN[@]}") ;;
 	test)
-		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" "${FUZZ[@]}" "${CONFORMANCE[@]}" spin g++)
+		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" "${FUZZ[@]}" "${CONFORMANCE[@]}" spin g++
+			gnuplot-nox)
 		# Any node will do, from wherever it came.
 		command -v node >/dev/null || wanted+=(nodejs)
 		command -v npm >/dev/null || wanted+=(npm)
