@@ -37,8 +37,8 @@ static uint32_t free_batch(const struct fnpu_sched *s)
 	return batch;
 }
 
-/* @count first samples of @group go to @batch. */
-static void take(struct fnpu_sched *s, uint32_t group, uint32_t count, uint32_t batch,
+/* @count samples, from @first on in their group, go to @batch. */
+static void take(struct fnpu_sched *s, uint32_t first, uint32_t count, uint32_t batch,
 		 struct fnpu_sched_decision *d)
 {
 	struct sched_batch *b = &s->batches[batch];
@@ -46,8 +46,9 @@ static void take(struct fnpu_sched *s, uint32_t group, uint32_t count, uint32_t 
 	d->batch = batch;
 	d->count = count;
 	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t id = s->former.groups[group].first;
+		const uint32_t id = first;
 
+		first = former_next(&s->former, id);
 		sched_unwait(s, id);
 		s->samples[id].state = SAMPLE_RUNNING;
 		s->samples[id].batch = batch;
@@ -59,20 +60,31 @@ static void take(struct fnpu_sched *s, uint32_t group, uint32_t count, uint32_t 
 bool sched_start(struct fnpu_sched *s, uint64_t now, uint32_t group, uint32_t max,
 		 uint32_t stop_layer, struct fnpu_sched_decision *d)
 {
-	const struct sched_model *m = sched_model_of(s, group);
-	const uint32_t batch = free_batch(s), layer = sched_layer_of(s, group);
-	uint32_t count = s->former.groups[group].count;
+	const struct former_group *g = &s->former.groups[group];
+	const uint32_t max_batch = sched_model_of(s, group)->costs.max_batch;
+	uint32_t count = g->count;
 
 	if (count > max)
 		count = max;
-	if (count > m->costs.max_batch)
-		count = m->costs.max_batch;
+	if (count > max_batch)
+		count = max_batch;
+	return sched_start_from(s, now, g->first, count, stop_layer, d);
+}
+
+bool sched_start_from(struct fnpu_sched *s, uint64_t now, uint32_t first, uint32_t count,
+		      uint32_t stop_layer, struct fnpu_sched_decision *d)
+{
+	const uint32_t group = s->former.nodes[first].group;
+	const struct sched_model *m = sched_model_of(s, group);
+	const uint32_t batch = free_batch(s), layer = sched_layer_of(s, group);
+
 	s->batches[batch] = (struct sched_batch){
 		.started = count,
 		.model = (uint32_t)(m - s->models),
 		.stop_layer = stop_layer,
 		.exit_limit = FNPU_SCHED_NO_LIMIT,
-		.since = now + (layer ? costs_switch(&m->costs, count, layer) : 0),
+		.since = (now < s->write_back_end ? s->write_back_end : now) +
+			 (layer ? costs_switch(&m->costs, count, layer) : 0),
 	};
 	s->batches_in_flight++;
 	*d = (struct fnpu_sched_decision){
@@ -82,7 +94,7 @@ bool sched_start(struct fnpu_sched *s, uint64_t now, uint32_t group, uint32_t ma
 		.stop_layer = stop_layer,
 		.exit_limit = FNPU_SCHED_NO_LIMIT,
 	};
-	take(s, group, count, batch, d);
+	take(s, first, count, batch, d);
 	return true;
 }
 
@@ -110,7 +122,7 @@ bool sched_inject(struct fnpu_sched *s, uint64_t now, uint32_t batch, uint32_t g
 		.stop_layer = b->stop_layer,
 		.exit_limit = b->exit_limit,
 	};
-	take(s, group, count, batch, d);
+	take(s, s->former.groups[group].first, count, batch, d);
 	return true;
 }
 

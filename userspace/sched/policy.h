@@ -22,7 +22,8 @@ struct sched_sample;
  * @order: of samples in their group
  * @sets: groups per (model, layer): 1, or 2 where the policy wants a second one
  * @state_bytes: of its own state, s->state, which begins as zeroes
- * @init: optional: after all of the scheduler is there. 0 or a negative errno
+ * @init: optional: when all of the scheduler is there. 0 or a negative errno
+ * @destroy: optional: also after an @init that failed
  * @arrival, @exit, @handed_back: optional: sample @id was taken into account already
  * @decide: fill in a decision with the helpers below and return true, or return false. May set
  *	s->timer.
@@ -33,6 +34,7 @@ struct fnpu_policy {
 	uint32_t sets;
 	size_t state_bytes;
 	int (*init)(struct fnpu_sched *s);
+	void (*destroy)(struct fnpu_sched *s);
 	void (*arrival)(struct fnpu_sched *s, uint64_t now, uint32_t id);
 	void (*exit)(struct fnpu_sched *s, uint64_t now, uint32_t id, uint32_t exit);
 	void (*handed_back)(struct fnpu_sched *s, uint64_t now, uint32_t id);
@@ -83,6 +85,7 @@ struct sched_batch {
 	uint32_t stop_layer;
 	uint32_t exit_limit;
 	bool yielding;
+	bool stopped;
 	bool apart;
 	uint64_t since;
 	uint32_t count;
@@ -96,16 +99,18 @@ struct sched_model {
 };
 
 /**
- * struct fnpu_sched - a scheduler
+ * struct fnpu_sched - a scheduler; @initialized: the policy's init was called
  * @groups: in a set; (model, layer) is group models[model].group + layer + set * groups
  * @group_model: by group modulo @groups
  * @rejects: waiting samples that are to be dropped at some time, by that time
  * @timer: the policy's, of its last decide
+ * @write_back_end: when what was stopped will be in memory; what starts waits for it
  */
 struct fnpu_sched {
 	const struct fnpu_policy *policy;
 	double params[SCHED_MAX_PARAMS];
 	void *state;
+	bool initialized;
 	struct sched_model *models;
 	uint32_t num_models;
 	uint32_t groups;
@@ -117,6 +122,7 @@ struct fnpu_sched {
 	uint32_t batches_in_flight;
 	uint64_t arrivals;
 	uint64_t timer;
+	uint64_t write_back_end;
 	struct former former;
 	struct former rejects;
 	struct sched_sample *samples;
@@ -170,6 +176,13 @@ void sched_unwait(struct fnpu_sched *s, uint32_t id);
  */
 bool sched_start(struct fnpu_sched *s, uint64_t now, uint32_t group, uint32_t max,
 		 uint32_t stop_layer, struct fnpu_sched_decision *d);
+
+/**
+ * sched_start_from() - START @count samples of a group, the waiting sample @first and those behind
+ * it. There are as many, and no more than the model's max_batch. Always true.
+ */
+bool sched_start_from(struct fnpu_sched *s, uint64_t now, uint32_t first, uint32_t count,
+		      uint32_t stop_layer, struct fnpu_sched_decision *d);
 
 /** sched_inject() - INJECT the first @count samples of layer 0's @group into @batch. Always true. */
 bool sched_inject(struct fnpu_sched *s, uint64_t now, uint32_t batch, uint32_t group,

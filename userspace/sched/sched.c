@@ -155,6 +155,7 @@ int fnpu_sched_new(const struct fnpu_sched_config *config, struct fnpu_sched **s
 	s->stack_depth = config->stack_depth;
 	s->timer = FNPU_SCHED_NEVER;
 	ret = init_memory(s, config);
+	s->initialized = !ret;
 	if (!ret && s->policy->init)
 		ret = s->policy->init(s);
 	if (ret) {
@@ -175,6 +176,8 @@ void fnpu_sched_free(struct fnpu_sched *s)
 {
 	if (!s)
 		return;
+	if (s->initialized && s->policy->destroy)
+		s->policy->destroy(s);
 	former_destroy(&s->rejects);
 	former_destroy(&s->former);
 	for (uint32_t i = 0; s->models && i < s->num_models; i++)
@@ -301,10 +304,22 @@ int fnpu_sched_exit(struct fnpu_sched *s, uint64_t now, uint32_t id, uint32_t ex
 	return 0;
 }
 
+/* Batch @b, all of which is still there, begins to be handed back at @layer. */
+static void write_back(struct fnpu_sched *s, uint64_t now, struct sched_batch *b, uint32_t layer)
+{
+	if (b->stopped)
+		return;
+	b->stopped = true;
+	if (s->write_back_end < now)
+		s->write_back_end = now;
+	s->write_back_end += costs_switch(&s->models[b->model].costs, b->count, layer);
+}
+
 int fnpu_sched_handed_back(struct fnpu_sched *s, uint64_t now, uint32_t id, uint32_t layer)
 {
 	if (!is_running(s, id) || layer >= s->models[s->samples[id].model].costs.num_layers)
 		return -EINVAL;
+	write_back(s, now, &s->batches[s->samples[id].batch], layer);
 	leave_batch(s, id);
 	s->samples[id].stops++;
 	wait_at(s, now, id, layer);
