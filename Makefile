@@ -38,6 +38,7 @@ core_src := $(wildcard qemu-device/core/*.c)
 lib_src := $(wildcard userspace/lib/*.c userspace/sched/*.c)
 npucc_src := $(wildcard userspace/npucc/*.c)
 common_src := $(wildcard tools/common/*.c)
+sim_src := $(wildcard tools/sim/*.c)
 host_tests := $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c))
 host_helpers := $(filter-out $(host_tests:%=tests/host/%.c),$(wildcard tests/host/*.c))
 fuzzers := core file onnx
@@ -52,7 +53,7 @@ networks := $(patsubst %,$(OUT)/networks/%.fnpu,resnet50 mobilenetv2 squeezenet)
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 LIB := $(OUT)/lib/libfluidnpu
-PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat)
+PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat npusim)
 
 .PHONY: help all run check vm clean install uninstall format lint build module qemu kernel \
 	build-host build-vm host-tests vm-tests fuzz fuzz-build fuzz-programs
@@ -102,6 +103,21 @@ bench-npu: ## time the networks: conventional NPU, fluid batching, fluid batchin
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) build-host networks
 	@tools/bench-npu
+
+.PHONY: bench bench-quick bench-build
+bench: ## evaluate all scheduling policies: out/bench/report.html (an hour on two cores)
+	@tools/deps.sh build bench
+	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
+	@$(OUT)/bin/bench $(OUT)/bench
+
+bench-quick: ## the same in three minutes, with few points: out/bench-quick/report.html
+	@tools/deps.sh build bench
+	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
+	@$(OUT)/bin/bench --quick $(OUT)/bench-quick
+
+bench-build: $(OUT)/bin/bench $(OUT)/networks/resnet50.fnpu $(OUT)/networks/mobilenetv2.fnpu \
+		$(models) $(models:.fnpu=.exits)
+	@:
 
 .PHONY: bench-core
 bench-core: ## speed of the functional engine on this host, beside ONNX Runtime's
@@ -175,7 +191,7 @@ fuzz-programs: $(fuzzers:%=$(OUT)/tests/fuzz/fuzz_%) $(OUT)/tests/fuzz/seeds
 	@:
 
 .PHONY: networks
-networks: $(networks) $(OUT)/bin/bench-npu $(OUT)/bin/bench-core ## the large networks and what measures them
+networks: $(networks) $(OUT)/bin/bench-npu $(OUT)/bin/bench-core bench-build ## the large networks and what measures them
 	@:
 
 qemu: ## QEMU with the device
@@ -214,7 +230,7 @@ $(OUT)/obj/gen/onnx.pb-c.o: $(OUT)/gen/onnx/onnx.pb-c.c
 	$(call msg,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -MMD -MP -I$(OUT)/gen $(SANITIZE) -c $< -o $@
-$(call obj,$(npucc_src)) $(call obj,$(wildcard tests/host/*.c)): | $(OUT)/gen/onnx/onnx.pb-c.h
+$(call obj,$(npucc_src) $(wildcard tests/host/*.c) tools/sim/npu.c): | $(OUT)/gen/onnx/onnx.pb-c.h
 
 # --- libraries and programs -------------------------------------------------------
 $(LIB).a: $(call obj,$(core_src) $(lib_src))
@@ -248,12 +264,25 @@ define tool
 $(OUT)/bin/$(1): $$(call obj,$$(wildcard tools/$(1).c tools/$(1)_*.c) $$(common_src)) $$(LIB).a
 	$$(call msg,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(SANITIZE) -o $$@ $$^ $$(LIBS_LIB) $$(LIBS_TOOLS)
+	$$(Q)$$(CC) $$(SANITIZE) -o $$@ $$(filter %.o,$$^) $$(LIB).a $$(LIBS_LIB) $$(LIBS_TOOLS)
 endef
 $(eval $(call tool,npurun))
 $(eval $(call tool,npustat))
 $(eval $(call tool,bench-npu))
 $(eval $(call tool,bench-core))
+$(eval $(call tool,exit-profile))
+$(eval $(call tool,npusim))
+$(eval $(call tool,bench))
+# The simulator finds control blocks as the compiler does.
+sim_obj := $(call obj,$(sim_src) userspace/npucc/control.c userspace/npucc/util.c)
+$(OUT)/bin/npusim $(OUT)/bin/bench: $(sim_obj)
+
+# Where the test images leave the trained networks, for npusim.
+dataset := /usr/share/datasets/fashion-mnist
+$(OUT)/models/%.exits: $(OUT)/models/%.fnpu $(OUT)/bin/exit-profile
+	$(call msg,EXITS,$@)
+	$(Q)$(OUT)/bin/exit-profile -o $@ $< $(dataset)/t10k-images-idx3-ubyte.gz \
+		$(dataset)/t10k-labels-idx1-ubyte.gz
 
 $(OUT)/models/%.fnpu: tools/models/%.onnx $(OUT)/bin/npucc
 	$(call msg,NPUCC,$@)
@@ -272,8 +301,8 @@ $(OUT)/networks/%.fnpu: $(OUT)/networks/%.onnx $(OUT)/bin/npucc
 # --- tests -------------------------------------------------------------------------
 npucc_test_obj = $(filter-out %/main.o,$(call obj,$(npucc_src))) $(OUT)/obj/gen/onnx.pb-c.o
 
-$(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) $(call obj,$(common_src)) \
-		$(npucc_test_obj) $(LIB).a
+$(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) \
+		$(call obj,$(common_src) $(sim_src)) $(npucc_test_obj) $(LIB).a
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka $(LIBS_NPUCC) $(LIBS_LIB) $(LIBS_TOOLS)

@@ -3,7 +3,7 @@
 #
 # deps.sh - installs the Debian packages that a group of targets needs.
 #
-# usage: tools/deps.sh GROUP...        GROUP: build run test lint train
+# usage: tools/deps.sh GROUP...        GROUP: build run test lint train bench
 #
 # Names are the same in Debian 12 and 13.  Does nothing, quickly, when all is
 # there.  Otherwise installs as root or through sudo; where neither is
@@ -41,14 +41,16 @@ for group in "$@"; do
 	build) wanted+=("${BUILD[@]}") ;;
 	run) wanted+=("${RUN[@]}") ;;
 	test)
-		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" "${FUZZ[@]}" "${CONFORMANCE[@]}" spin g++)
+		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" "${FUZZ[@]}" "${CONFORMANCE[@]}" spin g++
+			gnuplot-nox)
 		# Any node will do, from wherever it came.
 		command -v node >/dev/null || wanted+=(nodejs)
 		command -v npm >/dev/null || wanted+=(npm)
 		;;
 	lint) wanted+=("${LINT[@]}") ;;
 	train) wanted+=("${TRAIN[@]}") ;;
-	*) die "unknown group '$group' (have: build run test lint train)" ;;
+	bench) wanted+=("${NETWORKS[@]}" gnuplot-nox) ;;
+	*) die "unknown group '$group' (have: build run test lint train bench)" ;;
 	esac
 done
 ((${#wanted[@]})) || die "usage: tools/deps.sh GROUP..."

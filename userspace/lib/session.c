@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "session.h"
+#include "session_sched.h"
 
 #define DEFAULT_DEPTH		2u
 #define MAX_DEPTH		64u
@@ -39,28 +39,6 @@ static int check_options(const struct fnpu_session_options *o, struct fnpu_error
 static uint32_t min_u32(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
-}
-
-static int open_sched(struct fnpu_session *s, const char *policy, uint32_t queue_bound,
-		      struct fnpu_error *error)
-{
-	const struct fnpu_sched_model model = {
-		.num_layers = s->info->num_layers,
-		.max_batch = s->max_batch,
-	};
-	int ret = fnpu_sched_new(&(struct fnpu_sched_config){
-		.policy = policy,
-		.models = &model,
-		.num_models = 1,
-		.max_samples = s->num_slots,
-		.queue_bound = queue_bound,
-		.max_batches = s->depth,
-	}, &s->sched);
-
-	if (ret == -ENOENT)
-		return fnpu_fail(error, -EINVAL, "there is no policy \"%s\": use adaptive or serial",
-				 policy);
-	return ret ? fnpu_fail(error, ret, "no scheduler: %s", strerror(-ret)) : 0;
 }
 
 static int index_init(struct index_queue *q, uint32_t room)
@@ -177,7 +155,7 @@ int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model
 	fnpu_byte_map_init(&s->byte_map, s->info->byte_scale, s->info->byte_offset,
 			   s->info->input_scale, s->info->input_zero_point);
 
-	ret = open_sched(s, o->policy, bound, error);
+	ret = fnpu_session_open_sched(s, o->policy, bound, error);
 	if (!ret)
 		ret = open_tables(s, error);
 	if (!ret)
@@ -210,6 +188,7 @@ void fnpu_session_close(struct fnpu_session *s)
 	free(s->batch_jobs);
 	free(s->jobs);
 	free(s->slots);
+	free(s->group_layers);
 	fnpu_sched_free(s->sched);
 	free(s);
 }
@@ -281,7 +260,8 @@ int fnpu_session_submit(struct fnpu_session *s, const struct fnpu_request *reque
 		return ret;
 	if (!s->free_slots.count ||
 	    fnpu_sched_arrival(s->sched, s->device_time,
-			       s->free_slots.items[s->free_slots.head], 0)) {
+			       s->free_slots.items[s->free_slots.head],
+			       &(struct fnpu_sched_request){ .deadline = FNPU_SCHED_NEVER })) {
 		s->stats.rejected++;
 		return fnpu_fail(&s->error, -EAGAIN, "the queue is full: fetch results first");
 	}

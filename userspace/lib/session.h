@@ -3,6 +3,7 @@
  * What the files of a session share:
  *
  *	session.c	open and close, buffers, submit, small queries
+ *	session_sched.c	the scheduler's tables
  *	session_run.c	decisions to jobs, events to results, waiting
  *
  * A sample lives in a slot from submit until the call after the one that returned
@@ -76,6 +77,7 @@ enum session_buffer {
  * @heads: FNPU_SESSION_NO_EXIT: max_exits per slot
  * @free_slots, @done, @taken: slots in these states
  * @waiting, @running: numbers of slots in these states
+ * @group_layers: first layer of each group of layers, which is a layer to the scheduler
  * @unseen: samples came since the scheduler was last asked
  * @batch_jobs: jobs decided and not yet submitted
  * @device_time: latest that was heard of
@@ -88,6 +90,7 @@ struct fnpu_session {
 	const struct fnpu_model_info *info;
 	struct fnpu_context *ctx;
 	struct fnpu_sched *sched;
+	uint32_t *group_layers;
 	uint32_t flags;
 	uint32_t max_batch;
 	uint32_t depth;

@@ -39,6 +39,8 @@ static const char *reason_of(const struct fnpu_session *s, int status)
 		return "the device is gone";
 	case -ECANCELED:
 		return "its job was cancelled";
+	case -ETIMEDOUT:
+		return "it could not meet its deadline";
 	case -EPROTO:
 		return "the device ended its job without a result for it";
 	case -ENOBUFS:
@@ -108,7 +110,8 @@ static void sample_event(struct fnpu_session *s, const struct drm_fluidnpu_event
 		slot->result.logits = (const int8_t *)fnpu_bo_map(s->bos[BUFFER_LOGITS]) +
 				      index * s->logits_stride;
 	s->running--;
-	fnpu_sched_exit(s->sched, s->device_time, index);
+	fnpu_sched_exit(s->sched, s->device_time, index,
+			s->flags & FNPU_SESSION_NO_EXIT ? 0 : e->exit_index);
 	finish_sample(s, index, 0);
 }
 
@@ -184,7 +187,7 @@ static uint64_t iova_of(const struct fnpu_session *s, enum session_buffer which,
 	return s->bos[which] ? fnpu_bo_iova(s->bos[which]) + offset : 0;
 }
 
-static void fill_job(struct fnpu_session *s, const struct fnpu_sched_start *start,
+static void fill_job(struct fnpu_session *s, const struct fnpu_sched_decision *start,
 		     struct drm_fluidnpu_job *out)
 {
 	struct job *job = &s->jobs[start->batch];
@@ -205,7 +208,7 @@ static void fill_job(struct fnpu_session *s, const struct fnpu_sched_start *star
 			.input_iova = iova_of(s, BUFFER_INPUTS, index * s->input_stride),
 			.state_iova = iova_of(s, BUFFER_STATES, state * s->state_stride),
 			.logits_iova = iova_of(s, BUFFER_LOGITS, index * s->logits_stride),
-			.start_layer = start->layer,
+			.start_layer = s->group_layers[start->layer],
 			.exit_index = slot->exit_index,
 		};
 	}
@@ -232,16 +235,26 @@ static void fill_job(struct fnpu_session *s, const struct fnpu_sched_start *star
 	};
 }
 
+static void drop_sample(struct fnpu_session *s, uint32_t index)
+{
+	s->waiting--;
+	finish_sample(s, index, -ETIMEDOUT);
+}
+
 /* Starts what the scheduler wants started, in one call to the back end. */
 static void run_decisions(struct fnpu_session *s)
 {
-	struct fnpu_sched_start start;
+	struct fnpu_sched_decision d;
 	uint32_t count = 0;
 	int ret;
 
 	s->unseen = false;
-	while (!s->broken && fnpu_sched_decide(s->sched, s->device_time, &start))
-		fill_job(s, &start, &s->batch_jobs[count++]);
+	while (!s->broken && fnpu_sched_decide(s->sched, s->device_time, &d)) {
+		if (d.kind == FNPU_SCHED_START)
+			fill_job(s, &d, &s->batch_jobs[count++]);
+		else
+			drop_sample(s, d.samples[0]);
+	}
 	if (!count)
 		return;
 	ret = s->device->ops->submit(s->ctx, s->batch_jobs, count, &s->error);

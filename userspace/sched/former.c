@@ -11,10 +11,12 @@ int former_init(struct former *f, uint32_t max_samples, uint32_t num_groups)
 	if (!f->nodes || !f->groups)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < num_groups; i++)
-		f->groups[i].head = FORMER_NONE;
-	f->head = FORMER_NONE;
-	f->tail = FORMER_NONE;
+		f->groups[i] = (struct former_group){
+			.root = FORMER_NONE, .first = FORMER_NONE, .last = FORMER_NONE,
+		};
+	f->active = FORMER_NONE;
 	f->count = 0;
+	f->steps = 0;
 	return 0;
 }
 
@@ -24,60 +26,191 @@ void former_destroy(struct former *f)
 	free(f->groups);
 }
 
-void former_add(struct former *f, uint32_t group, uint32_t sample)
+/* ---- groups that hold samples ---- */
+
+static void activate(struct former *f, uint32_t group)
 {
-	struct former_node *n = &f->nodes[sample];
 	struct former_group *g = &f->groups[group];
 
-	n->group = group;
-	n->group_next = FORMER_NONE;
-	if (g->head == FORMER_NONE)
-		g->head = sample;
-	else
-		f->nodes[g->tail].group_next = sample;
-	g->tail = sample;
-	g->count++;
+	g->prev = FORMER_NONE;
+	g->next = f->active;
+	if (g->next != FORMER_NONE)
+		f->groups[g->next].prev = group;
+	f->active = group;
+}
 
-	n->next = FORMER_NONE;
-	n->prev = f->tail;
-	if (f->tail == FORMER_NONE)
-		f->head = sample;
+static void deactivate(struct former *f, uint32_t group)
+{
+	struct former_group *g = &f->groups[group];
+
+	if (g->prev == FORMER_NONE)
+		f->active = g->next;
 	else
-		f->nodes[f->tail].next = sample;
-	f->tail = sample;
+		f->groups[g->prev].next = g->next;
+	if (g->next != FORMER_NONE)
+		f->groups[g->next].prev = g->prev;
+}
+
+/* ---- the tree ---- */
+
+static bool before(const struct former_node *a, const struct former_node *b)
+{
+	return a->key != b->key ? a->key < b->key : a->number < b->number;
+}
+
+static void replace_child(struct former *f, uint32_t parent, uint32_t old, uint32_t new)
+{
+	if (parent == FORMER_NONE)
+		f->groups[f->nodes[old].group].root = new;
+	else if (f->nodes[parent].left == old)
+		f->nodes[parent].left = new;
+	else
+		f->nodes[parent].right = new;
+	if (new != FORMER_NONE)
+		f->nodes[new].parent = parent;
+}
+
+/* @node changes places with its parent; the order stays. */
+static void rotate_up(struct former *f, uint32_t node)
+{
+	struct former_node *n = &f->nodes[node];
+	const uint32_t parent = n->parent;
+	struct former_node *p = &f->nodes[parent];
+	uint32_t moved;
+
+	f->steps++;
+	replace_child(f, p->parent, parent, node);
+	if (p->left == node) {
+		moved = n->right;
+		p->left = moved;
+		n->right = parent;
+	} else {
+		moved = n->left;
+		p->right = moved;
+		n->left = parent;
+	}
+	if (moved != FORMER_NONE)
+		f->nodes[moved].parent = parent;
+	p->parent = node;
+}
+
+/* Hangs @node, a leaf, where its key belongs. */
+static void attach(struct former *f, struct former_group *g, uint32_t node)
+{
+	struct former_node *n = &f->nodes[node];
+	uint32_t at = g->root;
+
+	if (at == FORMER_NONE) {
+		g->root = node;
+		g->first = node;
+		g->last = node;
+		return;
+	}
+	if (before(&f->nodes[g->last], n)) {
+		at = g->last;
+		g->last = node;
+	} else if (before(n, &f->nodes[g->first])) {
+		at = g->first;
+		g->first = node;
+	}
+	for (;;) {
+		uint32_t *side = before(n, &f->nodes[at]) ? &f->nodes[at].left : &f->nodes[at].right;
+
+		f->steps++;
+		if (*side == FORMER_NONE) {
+			*side = node;
+			n->parent = at;
+			return;
+		}
+		at = *side;
+	}
+}
+
+void former_add(struct former *f, uint32_t group, uint32_t sample, uint64_t key, uint64_t number)
+{
+	struct former_group *g = &f->groups[group];
+	struct former_node *n = &f->nodes[sample];
+
+	*n = (struct former_node){
+		.key = key,
+		.number = number,
+		.group = group,
+		/* Fibonacci hashing (Knuth, volume 3, 6.4): the golden ratio of 2^64 */
+		.heap = (uint32_t)((number + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 32),
+		.parent = FORMER_NONE, .left = FORMER_NONE, .right = FORMER_NONE,
+	};
+	attach(f, g, sample);
+	while (n->parent != FORMER_NONE && f->nodes[n->parent].heap < n->heap)
+		rotate_up(f, sample);
+	if (!g->count++)
+		activate(f, group);
 	f->count++;
+}
+
+uint32_t former_next(struct former *f, uint32_t sample)
+{
+	uint32_t at = f->nodes[sample].right;
+
+	if (at != FORMER_NONE) {
+		while (f->nodes[at].left != FORMER_NONE) {
+			at = f->nodes[at].left;
+			f->steps++;
+		}
+		return at;
+	}
+	at = f->nodes[sample].parent;
+	while (at != FORMER_NONE && f->nodes[at].right == sample) {
+		sample = at;
+		at = f->nodes[at].parent;
+		f->steps++;
+	}
+	return at;
+}
+
+static uint32_t former_prev(struct former *f, uint32_t sample)
+{
+	uint32_t at = f->nodes[sample].left;
+
+	if (at != FORMER_NONE) {
+		while (f->nodes[at].right != FORMER_NONE) {
+			at = f->nodes[at].right;
+			f->steps++;
+		}
+		return at;
+	}
+	at = f->nodes[sample].parent;
+	while (at != FORMER_NONE && f->nodes[at].left == sample) {
+		sample = at;
+		at = f->nodes[at].parent;
+		f->steps++;
+	}
+	return at;
+}
+
+void former_remove(struct former *f, uint32_t sample)
+{
+	const struct former_node *n = &f->nodes[sample];
+	struct former_group *g = &f->groups[n->group];
+
+	if (g->first == sample)
+		g->first = former_next(f, sample);
+	if (g->last == sample)
+		g->last = former_prev(f, sample);
+	while (n->left != FORMER_NONE && n->right != FORMER_NONE)
+		rotate_up(f, f->nodes[n->left].heap > f->nodes[n->right].heap ? n->left : n->right);
+	replace_child(f, n->parent, sample, n->left != FORMER_NONE ? n->left : n->right);
+	if (!--g->count)
+		deactivate(f, n->group);
+	f->count--;
 }
 
 uint32_t former_oldest(const struct former *f)
 {
-	return f->head == FORMER_NONE ? FORMER_NONE : f->nodes[f->head].group;
-}
+	uint32_t oldest = FORMER_NONE;
 
-static void unlink_from_all(struct former *f, const struct former_node *n)
-{
-	if (n->prev == FORMER_NONE)
-		f->head = n->next;
-	else
-		f->nodes[n->prev].next = n->next;
-	if (n->next == FORMER_NONE)
-		f->tail = n->prev;
-	else
-		f->nodes[n->next].prev = n->prev;
-	f->count--;
-}
-
-uint32_t former_take(struct former *f, uint32_t group, uint32_t max, uint32_t *samples)
-{
-	struct former_group *g = &f->groups[group];
-	uint32_t taken;
-
-	for (taken = 0; taken < max && g->head != FORMER_NONE; taken++) {
-		const struct former_node *n = &f->nodes[g->head];
-
-		samples[taken] = g->head;
-		unlink_from_all(f, n);
-		g->head = n->group_next;
-	}
-	g->count -= taken;
-	return taken;
+	for (uint32_t g = f->active; g != FORMER_NONE; g = f->groups[g].next)
+		if (oldest == FORMER_NONE || before(&f->nodes[f->groups[g].first],
+						    &f->nodes[f->groups[oldest].first]))
+			oldest = g;
+	return oldest;
 }

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: MIT
 /*
- * serial: first come, first served, one sample per batch. The baseline that batches
- * nothing.
+ * serial: one sample at a time, in the order of arrival. What a system without batching
+ * does; every gain of the other policies is against it.
  */
 #include "policy.h"
 
-static bool serial_decide(struct fnpu_sched *sched, uint64_t now, struct fnpu_sched_start *start)
+static bool serial_decide(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_decision *d)
 {
-	uint32_t group = former_oldest(&sched->former);
+	const uint32_t group = former_oldest(&s->former);
 
-	(void)now;
-	if (group == FORMER_NONE)
+	if (group == FORMER_NONE || s->batches_in_flight == s->max_batches)
 		return false;
-	fnpu_sched_start_group(sched, group, 1, start);
-	return true;
+	return sched_start(s, now, group, 1, FNPU_SCHED_NO_STOP, d);
 }
 
 const struct fnpu_policy fnpu_policy_serial = {
-	.name = "serial",
+	.info = {
+		.name = "serial",
+		.rule = "one sample at a time, in order of arrival",
+		.work_conserving = true,
+	},
+	.sets = 1,
 	.decide = serial_decide,
 };

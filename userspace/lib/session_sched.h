@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* A session's scheduler: made from the model's cost table and the device's geometry. */
+#ifndef FNPU_SESSION_SCHED_H
+#define FNPU_SESSION_SCHED_H
+
+#include "session.h"
+
+/**
+ * fnpu_session_open_sched() - s->sched, and s->group_layers
+ * @s: with its device, model, flags, max_batch, depth and num_slots
+ * @policy: as in struct fnpu_session_options
+ * Returns 0 or a negative errno with a sentence in @error. What was made until then is freed by
+ * fnpu_session_close().
+ */
+int fnpu_session_open_sched(struct fnpu_session *s, const char *policy, uint32_t queue_bound,
+			    struct fnpu_error *error);
+
+#endif /* FNPU_SESSION_SCHED_H */
