@@ -9,4 +9,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 tools/guest-image out/guest.cpio >&2
 exec tools/vm-run --initrd out/guest.cpio --device fluidnpu,bus=slot0 --deadline 900 \
 	--log out/tests/vm_driver.log \
-	--cmd 'status=0; for t in /tests/test_*; do "$t" || status=1; done; exit $status'
+	--cmd '
+		status=0
+		before=$(cat /sys/module/fluidnpu/parameters/*)
+		for t in /tests/test_*; do
+			"$t" || status=1
+			[ "$(cat /sys/module/fluidnpu/parameters/*)" = "$before" ] ||
+				{ echo "Bail out! $t changed module parameters"; exit 1; }
+		done
+		exit $status'

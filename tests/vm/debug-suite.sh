@@ -69,6 +69,7 @@ result $? "KUnit: $(grep -c '^ *ok [0-9]* [^f]' $results) cases of the validator
 rmmod fluidnpu_validate_test
 
 [ $# -gt 0 ] || set -- /tests/test_*
+parameters=$(cat /sys/module/fluidnpu/parameters/*)
 for test in "$@"; do
 	echo "# $test"
 	# Its TAP, with the numbers of one plan
@@ -90,6 +91,8 @@ for test in "$@"; do
 	done </tmp/tap
 	result "$([ "$status" = 0 ] && [ "$ran" = "${planned:-none}" ]; echo $?)" \
 		"$test ended well: status $status, $ran of ${planned:-no} tests"
+	[ "$(cat /sys/module/fluidnpu/parameters/*)" = "$parameters" ] ||
+		result 1 "$test leaves the module parameters as they were"
 done
 
 /tests/storm kills 100 >/tmp/storm 2>&1

@@ -45,6 +45,7 @@
 
 #include "fuzz/checker.h"
 #include "fuzz/fuzz.h"
+#include "param.h"
 
 #define USER_UID 1000
 #define RENDER_GID 105

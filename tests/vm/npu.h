@@ -109,10 +109,8 @@ int submit(const struct ctx *ctx, const struct drm_fluidnpu_job *jobs, uint32_t 
 	   const struct drm_fluidnpu_sync *syncs, uint32_t num_syncs);
 int submit_one(const struct ctx *ctx, const struct job *job);
 
-/* Writes a module parameter or another small file; 0 or -errno. */
+/* A small file; 0 or -errno. */
 int write_file(const char *path, const char *text);
 int read_file(const char *path, char *text, size_t size);
-
-#define JOB_TIMEOUT_PARAM "/sys/module/fluidnpu/parameters/job_timeout_ms"
 
 #endif

@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include "npu.h"
+#include "param.h"
 #include "tap.h"
 
 #define CLIENTS		8
@@ -579,7 +580,7 @@ int main(int argc, char **argv)
 		start_clients(UINT32_MAX);
 		killed(number);
 	} else if (!strcmp(mode, "hangs")) {
-		write_file(JOB_TIMEOUT_PARAM, HANG_TIMEOUT_MS);
+		param_set(JOB_TIMEOUT_PARAM, HANG_TIMEOUT_MS);
 		start_clients(UINT32_MAX);
 		hung(number);
 	} else if (may_vanish) {
@@ -592,6 +593,7 @@ int main(int argc, char **argv)
 	if (strcmp(mode, "jobs"))
 		__atomic_store_n(&shared->stop, 1, __ATOMIC_SEQ_CST);
 	end_clients();
+	params_restore();
 	if (!shared->violations)
 		works_at_the_end();
 

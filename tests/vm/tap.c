@@ -9,7 +9,11 @@ int tap_failures;
 unsigned int tap_index;
 const char *tap_skip_reason;
 
+#define MAX_AT_END 4
+
 static const char *current_test;
+static int (*at_end[MAX_AT_END])(void);
+static unsigned int num_at_end;
 
 void tap_fail(const char *file, int line, const char *format, ...)
 {
@@ -23,6 +27,30 @@ void tap_fail(const char *file, int line, const char *format, ...)
 	printf("\n");
 }
 
+void tap_at_end(int (*run)(void))
+{
+	for (unsigned int i = 0; i < num_at_end; i++) {
+		if (at_end[i] == run)
+			return;
+	}
+	if (num_at_end < MAX_AT_END)
+		at_end[num_at_end++] = run;
+	else
+		tap_fail(__FILE__, __LINE__, "too much to clean up");
+}
+
+static int clean_up(void)
+{
+	int ret = 0;
+
+	while (num_at_end) {
+		int error = at_end[--num_at_end]();
+
+		ret = ret ? ret : error;
+	}
+	return ret;
+}
+
 static void deadline_passed(int sig)
 {
 	static const char text[] = "\nBail out! a test did not end: ";
@@ -32,6 +60,7 @@ static void deadline_passed(int sig)
 	    write(STDOUT_FILENO, current_test, strlen(current_test)) < 0 ||
 	    write(STDOUT_FILENO, "\n", 1) < 0)
 		_exit(2);
+	clean_up();
 	_exit(1);
 }
 
@@ -49,6 +78,7 @@ int tap_run(const struct tap_test *tests, unsigned int count)
 		current_test = tests[i].name;
 		alarm(TAP_DEADLINE_S);
 		tests[i].run();
+		EXPECT_OK(clean_up());
 		alarm(0);
 		if (tap_failures) {
 			printf("not ok %u - %s\n", i + 1, tests[i].name);

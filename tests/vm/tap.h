@@ -25,6 +25,11 @@ extern unsigned int tap_index; /* of the test that runs: for tests that share a 
 extern const char *tap_skip_reason;
 
 int tap_run(const struct tap_test *tests, unsigned int count);
+/*
+ * Calls @run once when the test that runs has ended, also by its alarm: nothing but what a signal
+ * handler may call. What it returns is 0 or the reason, -errno, that the test has failed.
+ */
+void tap_at_end(int (*run)(void));
 void tap_fail(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -2,6 +2,7 @@
 /* INJECT, YIELD and NOP: jobs that join others, are handed back, or only mark a place. */
 #include <unistd.h>
 
+#include "param.h"
 #include "rig.h"
 #include "tap.h"
 
@@ -444,7 +445,7 @@ static void a_reset_hands_back_what_was_to_yield(void)
 	struct rig rig;
 
 	REQUIRE(rig_up(&rig, 10 * LAYERS), "");
-	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "1000"), "cannot set the timeout");
+	REQUIRE(!param_set(JOB_TIMEOUT_PARAM, "1000"), "cannot set the timeout");
 	job_over(&first, &rig.net, 0, 1, 100);
 	job_over(&second, &rig.net, 1, 1, 200);
 	second.samples[0].start_layer = 7;
@@ -466,7 +467,6 @@ static void a_reset_hands_back_what_was_to_yield(void)
 		yields += event.type == DRM_FLUIDNPU_EVENT_YIELD;
 	}
 	EXPECT_EQ(yields, 1);
-	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "10000"));
 	rig_down(&rig);
 }
 
@@ -479,7 +479,7 @@ static void a_reset_loses_jobs_that_began_in_the_middle(void)
 	struct rig rig;
 
 	REQUIRE(rig_up(&rig, 10 * LAYERS), "");
-	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "500"), "cannot set the timeout");
+	REQUIRE(!param_set(JOB_TIMEOUT_PARAM, "500"), "cannot set the timeout");
 	injects = counter(rig.fd, FLUIDNPU_CNT_INJECTS);
 	before = counter(rig.fd, FLUIDNPU_CNT_LAYERS);
 	job_over(&first, &rig.net, 0, 1, 100);
@@ -496,7 +496,6 @@ static void a_reset_loses_jobs_that_began_in_the_middle(void)
 	EXPECT_EQ(event.user_data, 200);
 	EXPECT_EQ(event.error, -EIO);
 	EXPECT_EQ(ctx_pending(&rig.ctx), 0);
-	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "10000"));
 	rig_down(&rig);
 }
 

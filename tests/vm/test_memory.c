@@ -13,17 +13,16 @@
 #include <unistd.h>
 
 #include "npu.h"
+#include "param.h"
 #include "rig.h"
 #include "tap.h"
 
-#define CLIENT_LIMIT_PARAM	"/sys/module/fluidnpu/parameters/client_memory_mib"
-#define TOTAL_LIMIT_PARAM	"/sys/module/fluidnpu/parameters/total_memory_mib"
 #define MIB			(1ull << 20)
 
 static void limits(const char *client_mib, const char *total_mib)
 {
-	EXPECT_OK(write_file(CLIENT_LIMIT_PARAM, client_mib));
-	EXPECT_OK(write_file(TOTAL_LIMIT_PARAM, total_mib));
+	EXPECT_OK(param_set(CLIENT_LIMIT_PARAM, client_mib));
+	EXPECT_OK(param_set(TOTAL_LIMIT_PARAM, total_mib));
 }
 
 static uint32_t bo_flags(int fd, uint32_t handle)
@@ -375,7 +374,6 @@ static void failed_creations_leave_nothing_charged(void)
 		EXPECT_ERRNO(bo_create(fd, 8 * MIB, &bo), ENOMEM);
 	EXPECT_OK(bo_create(fd, 7 * MIB, &bo));
 	bo_destroy(&bo);
-	limits("0", "0");
 	close(fd);
 }
 
@@ -392,7 +390,6 @@ static void all_clients_together_have_a_limit(void)
 	bo_destroy(&a);
 	EXPECT_OK(bo_create(second, 20 * MIB, &b));
 	bo_destroy(&b);
-	limits("0", "0");
 	close(first);
 	close(second);
 }
@@ -421,7 +418,6 @@ static void a_killed_client_gives_everything_back(void)
 	waitpid(child, &status, 0);
 	EXPECT_OK(bo_create(fd, 20 * MIB, &bo));
 	bo_destroy(&bo);
-	limits("0", "0");
 	close(fd);
 	close(pipefd[0]);
 	close(pipefd[1]);
@@ -444,7 +440,6 @@ static void a_shared_bo_stays_charged_to_its_creator(void)
 	EXPECT_OK(bo_close_handle(&shared));
 	EXPECT_OK(bo_create(creator, 6 * MIB, &bo));
 	bo_destroy(&bo);
-	limits("0", "0");
 	close(creator);
 	close(user);
 }
@@ -471,7 +466,6 @@ static void a_shared_bo_outlives_its_creator_and_so_does_the_charge(void)
 	munmap(bo.map, bo.size);
 	EXPECT_OK(bo_create(user, 20 * MIB, &second));
 	bo_destroy(&second);
-	limits("0", "0");
 	close(user);
 }
 
@@ -489,7 +483,6 @@ static void small_bos_count_for_what_the_kernel_keeps_of_them(void)
 	EXPECT_ERRNO(ret, ENOMEM);
 	EXPECT(n > 100 && n < 128, "%u buffers of 4 KiB", n);
 	close(fd);
-	limits("0", "0");
 }
 
 static void imported_buffers_count_for_what_the_kernel_keeps_of_them(void)
@@ -511,7 +504,6 @@ static void imported_buffers_count_for_what_the_kernel_keeps_of_them(void)
 	EXPECT_ERRNO(ret, ENOMEM);
 	EXPECT(n > 200 && n < 256, "%u imports", n);
 	close(fd);
-	limits("0", "0");
 }
 
 /* Instead of being killed for what does not fit, it is told. */

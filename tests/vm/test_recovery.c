@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "npu.h"
+#include "param.h"
 #include "rig.h"
 #include "tap.h"
 
@@ -106,7 +107,7 @@ static void hang(struct rig *rig, unsigned int with_others)
 	struct drm_fluidnpu_event event;
 	struct job job;
 
-	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "100"));
+	EXPECT_OK(param_set(JOB_TIMEOUT_PARAM, "100"));
 	job_init(&job, &rig->net, 2, 0);
 	job.args.user_data = MARK;
 	EXPECT_OK(submit_one(&rig->ctx, &job));
@@ -123,7 +124,7 @@ static void hang(struct rig *rig, unsigned int with_others)
 		EXPECT_EQ(event.user_data, (long long)MARK + i);
 		EXPECT_EQ(event.error, 0);
 	}
-	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "10000"));
+	EXPECT_OK(params_restore());
 }
 
 static void expect_in(const char *text, const char *format, ...)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "npu.h"
+#include "param.h"
 #include "rig.h"
 #include "tap.h"
 
@@ -486,7 +487,7 @@ static void a_job_that_takes_too_long_times_out(void)
 	struct job job;
 
 	REQUIRE(rig_up(&rig, 400) && rig_up(&other, 0), "");
-	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "200"), "cannot set the timeout");
+	REQUIRE(!param_set(JOB_TIMEOUT_PARAM, "200"), "cannot set the timeout");
 	job_init(&job, &rig.net, 1, 1);
 	EXPECT_OK(submit_one(&rig.ctx, &job));
 	job.samples[0].start_layer = 400;
@@ -504,7 +505,6 @@ static void a_job_that_takes_too_long_times_out(void)
 	EXPECT_EQ(event.error, 0);
 	REQUIRE(ctx_job_event(&other.ctx, &event), "no event");
 	EXPECT_EQ(event.error, 0);
-	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "10000"));
 	rig_down(&rig);
 	rig_down(&other);
 }
@@ -518,7 +518,7 @@ static void a_preempted_job_does_not_time_out(void)
 
 	REQUIRE(rig_up(&rig, 10), "");	/* 0.05 s of device time; 20 of them outlast the timeout */
 	REQUIRE(!ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_HIGH, 64, &high), "ctx_create");
-	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "700"), "cannot set the timeout");
+	REQUIRE(!param_set(JOB_TIMEOUT_PARAM, "700"), "cannot set the timeout");
 	job_init(&job, &rig.net, 1, 1);
 	for (unsigned int i = 0; i < 20; i++)
 		EXPECT_OK(submit_one(&high, &job));
@@ -529,7 +529,6 @@ static void a_preempted_job_does_not_time_out(void)
 	}
 	REQUIRE(ctx_job_event(&rig.ctx, &event), "no event");
 	EXPECT_EQ(event.error, 0);
-	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "10000"));
 	ctx_destroy(&high);
 	rig_down(&rig);
 }
@@ -543,14 +542,14 @@ static void a_context_is_banned_after_three_timeouts(void)
 
 	REQUIRE(rig_up(&rig, 400), "");
 	REQUIRE(!ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &second), "ctx_create");
-	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "50"), "cannot set the timeout");
+	REQUIRE(!param_set(JOB_TIMEOUT_PARAM, "50"), "cannot set the timeout");
 	job_init(&job, &rig.net, 1, 1);
 	for (unsigned int i = 0; i < 3; i++) {
 		EXPECT_OK(submit_one(&rig.ctx, &job));
 		REQUIRE(ctx_job_event(&rig.ctx, &event), "no event");
 		EXPECT_EQ(event.error, -ETIME);
 	}
-	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "10000"));
+	EXPECT_OK(params_restore());
 	EXPECT_OK(bo_wait(&rig.net.data, npu_in_seconds(60)));
 	EXPECT_ERRNO(submit_one(&rig.ctx, &job), EIO);
 	job.samples[0].start_layer = 400;
@@ -570,7 +569,7 @@ static void a_file_gets_no_context_after_three_bans(void)
 	struct job job;
 
 	REQUIRE(rig_up(&rig, 400), "");
-	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "50"), "cannot set the timeout");
+	REQUIRE(!param_set(JOB_TIMEOUT_PARAM, "50"), "cannot set the timeout");
 	job_init(&job, &rig.net, 1, 1);
 	for (unsigned int i = 0; i < 3; i++) {
 		REQUIRE(!ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &banned[i]), "%u", i);
@@ -582,7 +581,7 @@ static void a_file_gets_no_context_after_three_bans(void)
 		yield.ctx_id = banned[i].id;
 		EXPECT_ERRNO(npu_ioctl(rig.fd, DRM_IOCTL_FLUIDNPU_YIELD, &yield), EIO);
 	}
-	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "10000"));
+	EXPECT_OK(params_restore());
 	EXPECT_ERRNO(ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &more), EIO);
 	/* What it has stays. */
 	job.samples[0].start_layer = 400;
@@ -601,7 +600,7 @@ static void an_innocent_job_outlives_those_before_it(void)
 
 	REQUIRE(rig_up(&rig, 400), "");
 	REQUIRE(!ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, 64, &second), "ctx_create");
-	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "50"), "cannot set the timeout");
+	REQUIRE(!param_set(JOB_TIMEOUT_PARAM, "50"), "cannot set the timeout");
 	job_init(&job, &rig.net, 1, 1);
 	for (unsigned int i = 0; i < 5; i++)
 		EXPECT_OK(submit_one(&rig.ctx, &job));
@@ -614,7 +613,6 @@ static void an_innocent_job_outlives_those_before_it(void)
 	}
 	REQUIRE(ctx_job_event(&second, &event), "no event");
 	EXPECT_EQ(event.error, 0);
-	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "10000"));
 	ctx_destroy(&second);
 	rig_down(&rig);
 }

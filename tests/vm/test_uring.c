@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "param.h"
 #include "tap.h"
 #include "uring.h"
 
@@ -153,10 +154,9 @@ static void a_timeout_completes_with_etime(void)
 	struct job job;
 
 	REQUIRE(uring_up(&rig, 400, IORING_SETUP_SQE128), "");
-	REQUIRE(!write_file(JOB_TIMEOUT_PARAM, "100"), "cannot set the timeout");
+	REQUIRE(!param_set(JOB_TIMEOUT_PARAM, "100"), "cannot set the timeout");
 	job_init(&job, &rig.net, 1, 0);
 	EXPECT_ERRNO(uring_run_job(&rig, &job), ETIME);
-	EXPECT_OK(write_file(JOB_TIMEOUT_PARAM, "10000"));
 	uring_down(&rig);
 }
 
