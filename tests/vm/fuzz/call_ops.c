@@ -152,16 +152,18 @@ static void close_handle(int fd, uint32_t handle)
 #define MAX_SIZE (1u << 26)
 #define IMPOSSIBLE_SIZE (1ull << 32)
 
+static uint64_t spare_memory(uint64_t size)
+{
+	return size < IMPOSSIBLE_SIZE ? size % MAX_SIZE : size;
+}
+
 static uint64_t some_size(struct fuzz *f)
 {
-	uint64_t size;
-
 	switch (rng_below(&f->rng, 20)) {
 	case 0:
 		return rng_below(&f->rng, 1u << 25);
 	case 1:
-		size = rng_odd_value(&f->rng);
-		return size < IMPOSSIBLE_SIZE ? size % MAX_SIZE : size;
+		return rng_odd_value(&f->rng);
 	default:
 		return 1 + rng_below(&f->rng, 1u << 17);
 	}
@@ -177,6 +179,7 @@ void op_bo_create(struct fuzz *f)
 	struct fuzz_bo bo = { .client = client };
 
 	mutate_sometimes(f, &args, sizeof(args));
+	args.size = spare_memory(args.size);
 	if (fuzz_ioctl(fd, DRM_IOCTL_FLUIDNPU_BO_CREATE, &args))
 		return;
 	bo.handle = args.handle;
