@@ -117,7 +117,7 @@ static uint32_t waiting(const struct rig *r)
 
 static void arrive(struct rig *r, uint64_t now)
 {
-	const uint32_t id = r->arrived++;
+	const uint32_t id = r->arrived++, running = r->parts ? r->stack[0].count : 0;
 	const struct rig_arrival *a = &r->samples[id].request;
 	const int ret = fnpu_sched_arrival(r->sched, now, id, &(struct fnpu_sched_request){
 		.deadline = a->deadline ? a->deadline : FNPU_SCHED_NEVER,
@@ -127,6 +127,7 @@ static void arrive(struct rig *r, uint64_t now)
 		.flags = a->flags,
 	});
 
+	r->samples[id].ahead = waiting(r) - 1 + running;
 	if (ret)
 		end_sample(r, now, id, RIG_REFUSED);
 }
@@ -260,7 +261,8 @@ static void run_layer(struct rig *r, uint64_t now)
 /* ---- decisions ---- */
 
 /* All of a batch: they wait, at the same layer of the same network. */
-static void take(struct rig *r, const struct fnpu_sched_decision *d, struct rig_part *p)
+static void take(struct rig *r, uint64_t now, const struct fnpu_sched_decision *d,
+		 struct rig_part *p)
 {
 	assert_true(d->count >= 1 && d->count <= r->models[d->model].max_batch);
 	p->layer = d->layer;
@@ -274,6 +276,8 @@ static void take(struct rig *r, const struct fnpu_sched_decision *d, struct rig_
 		assert_int_equal(s->request.model, d->model);
 		assert_int_equal(s->layer, d->layer);
 		s->running = true;
+		if (!s->started)
+			s->started = now;
 		p->samples[i] = d->samples[i];
 		note(r, "%c", letter(d->samples[i]));
 	}
@@ -288,7 +292,7 @@ static void start(struct rig *r, uint64_t now, const struct fnpu_sched_decision 
 	r->stop_layer = d->stop_layer;
 	r->exit_limit = d->exit_limit;
 	note(r, "%llu start ", (unsigned long long)now);
-	take(r, d, &r->stack[r->parts++]);
+	take(r, now, d, &r->stack[r->parts++]);
 	note(r, " at %u\n", d->layer);
 }
 
@@ -304,7 +308,7 @@ static void inject(struct rig *r, uint64_t now, const struct fnpu_sched_decision
 	live += r->stack[0].count;
 	assert_true(live <= r->models[r->model].max_batch);
 	note(r, "%llu inject ", (unsigned long long)now);
-	take(r, d, &r->inject);
+	take(r, now, d, &r->inject);
 	note(r, "\n");
 	if (!r->running)
 		take_requests(r, now);

@@ -53,7 +53,13 @@ enum rig_outcome {
 	RIG_CANCELLED,
 };
 
-/** struct rig_sample - what became of one; @stops: how often it was handed back */
+/**
+ * struct rig_sample - what became of one
+ * @exit: where it left
+ * @stops: how often it was handed back
+ * @ahead: samples that it found in the system
+ * @started: when it first ran
+ */
 struct rig_sample {
 	struct rig_arrival request;
 	enum rig_outcome outcome;
@@ -61,6 +67,8 @@ struct rig_sample {
 	uint32_t layer;
 	uint32_t exit;
 	uint32_t stops;
+	uint32_t ahead;
+	uint64_t started;
 	uint64_t end;
 };
 
