@@ -18,8 +18,7 @@
 
 #include "fnpu_sched.h"
 
-#define RIG_MAX_SAMPLES	4096u
-#define RIG_MAX_LAYERS	16u
+#define RIG_MAX_SAMPLES	16384u
 #define RIG_MAX_MODELS	4u
 
 /** struct rig_model - a network; @exits: the layers that end with an exit */
@@ -78,7 +77,14 @@ struct rig_part {
 	uint32_t samples[FNPU_SCHED_MAX_BATCH];
 };
 
-/** struct rig - the toy; @stack: the last of @parts runs */
+/**
+ * struct rig - the toy
+ * @waiting: samples that do, by its own count
+ * @decision_steps: through the waiting samples, in all decisions
+ * @decision_samples: in all decisions
+ * @cancels: some samples will be cancelled
+ * @stack: the last of @parts runs
+ */
 struct rig {
 	struct fnpu_sched *sched;
 	const struct rig_model *models;
@@ -86,6 +92,8 @@ struct rig {
 	struct rig_sample samples[RIG_MAX_SAMPLES];
 	uint32_t num_samples;
 	uint32_t arrived;
+	uint32_t waiting;
+	bool cancels;
 	uint32_t batch, model, stop_layer, exit_limit;
 	struct rig_part stack[3];
 	uint32_t parts;
@@ -93,6 +101,8 @@ struct rig {
 	uint64_t end;
 	struct rig_part inject;
 	uint64_t decisions;
+	uint64_t decision_steps;
+	uint64_t decision_samples;
 	char *log;		/* NULL: none is kept */
 	uint32_t log_bytes, log_used;
 };

@@ -202,7 +202,7 @@ static uint64_t overload(const char *policy, uint64_t deadline, bool *starved)
 
 	for (uint32_t i = 0; i < COUNT(arrivals); i++)
 		arrivals[i] = (struct rig_arrival){
-			.at = i * 16, .exit = !i, .deadline = deadline ? i * 16 + deadline : 0,
+			.at = i * 4, .exit = !i, .deadline = i * 4 + deadline,
 		};
 	rig_run(r, arrivals, COUNT(arrivals));
 	time = r->samples[0].end;
