@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "fluidnpu.h"
+#include "policy.h"
 #include "sched_rig.h"
 
 #define NEVER	UINT64_MAX
@@ -101,23 +102,15 @@ void rig_close(struct rig *r)
 static void end_sample(struct rig *r, uint64_t now, uint32_t id, enum rig_outcome outcome)
 {
 	assert_int_equal(r->samples[id].outcome, RIG_NOT_YET);
+	r->waiting -= !r->samples[id].running;
 	r->samples[id].outcome = outcome;
 	r->samples[id].running = false;
 	r->samples[id].end = now;
 }
 
-static uint32_t waiting(const struct rig *r)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < r->arrived; i++)
-		count += r->samples[i].outcome == RIG_NOT_YET && !r->samples[i].running;
-	return count;
-}
-
 static void arrive(struct rig *r, uint64_t now)
 {
-	const uint32_t id = r->arrived++;
+	const uint32_t id = r->arrived++, running = r->parts ? r->stack[0].count : 0;
 	const struct rig_arrival *a = &r->samples[id].request;
 	const int ret = fnpu_sched_arrival(r->sched, now, id, &(struct fnpu_sched_request){
 		.deadline = a->deadline ? a->deadline : FNPU_SCHED_NEVER,
@@ -127,13 +120,14 @@ static void arrive(struct rig *r, uint64_t now)
 		.flags = a->flags,
 	});
 
+	r->samples[id].ahead = r->waiting++ + running;
 	if (ret)
 		end_sample(r, now, id, RIG_REFUSED);
 }
 
 static void cancel(struct rig *r, uint64_t now)
 {
-	for (uint32_t i = 0; i < r->arrived; i++) {
+	for (uint32_t i = 0; r->cancels && i < r->arrived; i++) {
 		struct rig_sample *s = &r->samples[i];
 
 		if (!now || s->request.cancel != now || s->outcome != RIG_NOT_YET)
@@ -191,6 +185,7 @@ static void hand_back(struct rig *r, uint64_t now, struct rig_part *p)
 		const uint32_t id = p->samples[i];
 
 		r->samples[id].running = false;
+		r->waiting++;
 		r->samples[id].layer = p->layer;
 		r->samples[id].stops++;
 		note(r, "%c", letter(id));
@@ -260,7 +255,8 @@ static void run_layer(struct rig *r, uint64_t now)
 /* ---- decisions ---- */
 
 /* All of a batch: they wait, at the same layer of the same network. */
-static void take(struct rig *r, const struct fnpu_sched_decision *d, struct rig_part *p)
+static void take(struct rig *r, uint64_t now, const struct fnpu_sched_decision *d,
+		 struct rig_part *p)
 {
 	assert_true(d->count >= 1 && d->count <= r->models[d->model].max_batch);
 	p->layer = d->layer;
@@ -274,6 +270,9 @@ static void take(struct rig *r, const struct fnpu_sched_decision *d, struct rig_
 		assert_int_equal(s->request.model, d->model);
 		assert_int_equal(s->layer, d->layer);
 		s->running = true;
+		r->waiting--;
+		if (!s->started)
+			s->started = now;
 		p->samples[i] = d->samples[i];
 		note(r, "%c", letter(d->samples[i]));
 	}
@@ -288,7 +287,7 @@ static void start(struct rig *r, uint64_t now, const struct fnpu_sched_decision 
 	r->stop_layer = d->stop_layer;
 	r->exit_limit = d->exit_limit;
 	note(r, "%llu start ", (unsigned long long)now);
-	take(r, d, &r->stack[r->parts++]);
+	take(r, now, d, &r->stack[r->parts++]);
 	note(r, " at %u\n", d->layer);
 }
 
@@ -304,7 +303,7 @@ static void inject(struct rig *r, uint64_t now, const struct fnpu_sched_decision
 	live += r->stack[0].count;
 	assert_true(live <= r->models[r->model].max_batch);
 	note(r, "%llu inject ", (unsigned long long)now);
-	take(r, d, &r->inject);
+	take(r, now, d, &r->inject);
 	note(r, "\n");
 	if (!r->running)
 		take_requests(r, now);
@@ -348,21 +347,31 @@ static void carry_out(struct rig *r, uint64_t now, const struct fnpu_sched_decis
 	}
 }
 
+static bool next_decision(struct rig *r, uint64_t now, struct fnpu_sched_decision *d)
+{
+	const uint64_t before = r->sched->former.steps;
+	const bool any = fnpu_sched_decide(r->sched, now, d);
+
+	r->decision_steps += r->sched->former.steps - before;
+	r->decisions += any;
+	if (any)
+		r->decision_samples += d->count;
+	return any;
+}
+
 static void decide(struct rig *r, uint64_t now)
 {
 	struct fnpu_sched_decision d;
 
-	while (fnpu_sched_decide(r->sched, now, &d)) {
-		r->decisions++;
+	while (next_decision(r, now, &d))
 		carry_out(r, now, &d);
-	}
 	assert_true(fnpu_sched_timer(r->sched) > now);
-	assert_int_equal(fnpu_sched_waiting(r->sched), waiting(r));
-	if (!r->parts && waiting(r) && info_of(r)->work_conserving)
+	assert_int_equal(fnpu_sched_waiting(r->sched), r->waiting);
+	if (!r->parts && r->waiting && info_of(r)->work_conserving)
 		fail_msg("%s idles at %llu while %u samples wait", info_of(r)->name,
-			 (unsigned long long)now, waiting(r));
+			 (unsigned long long)now, r->waiting);
 	/* One that waits for ever would not be noticed otherwise. */
-	if (!r->parts && waiting(r) && r->arrived == r->num_samples)
+	if (!r->parts && r->waiting && r->arrived == r->num_samples)
 		assert_true(fnpu_sched_timer(r->sched) != NEVER);
 }
 
@@ -374,7 +383,7 @@ static uint64_t next_event(const struct rig *r, uint64_t now)
 		next = r->samples[r->arrived].request.at;
 	if (fnpu_sched_timer(r->sched) < next)
 		next = fnpu_sched_timer(r->sched);
-	for (uint32_t i = 0; i < r->arrived; i++)
+	for (uint32_t i = 0; r->cancels && i < r->arrived; i++)
 		if (r->samples[i].request.cancel > now && r->samples[i].request.cancel < next)
 			next = r->samples[i].request.cancel;
 	return next;
@@ -385,8 +394,10 @@ void rig_run(struct rig *r, const struct rig_arrival *arrivals, uint32_t num)
 	uint64_t now = 0;
 
 	assert_true(num <= RIG_MAX_SAMPLES);
-	for (uint32_t i = 0; i < num; i++)
+	for (uint32_t i = 0; i < num; i++) {
 		r->samples[i] = (struct rig_sample){ .request = arrivals[i] };
+		r->cancels |= arrivals[i].cancel != 0;
+	}
 	r->num_samples = num;
 	r->arrived = 0;
 	for (now = next_event(r, 0); now != NEVER; now = next_event(r, now)) {

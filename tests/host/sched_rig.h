@@ -18,8 +18,7 @@
 
 #include "fnpu_sched.h"
 
-#define RIG_MAX_SAMPLES	4096u
-#define RIG_MAX_LAYERS	16u
+#define RIG_MAX_SAMPLES	16384u
 #define RIG_MAX_MODELS	4u
 
 /** struct rig_model - a network; @exits: the layers that end with an exit */
@@ -53,7 +52,13 @@ enum rig_outcome {
 	RIG_CANCELLED,
 };
 
-/** struct rig_sample - what became of one; @stops: how often it was handed back */
+/**
+ * struct rig_sample - what became of one
+ * @exit: where it left
+ * @stops: how often it was handed back
+ * @ahead: samples that it found in the system
+ * @started: when it first ran
+ */
 struct rig_sample {
 	struct rig_arrival request;
 	enum rig_outcome outcome;
@@ -61,6 +66,8 @@ struct rig_sample {
 	uint32_t layer;
 	uint32_t exit;
 	uint32_t stops;
+	uint32_t ahead;
+	uint64_t started;
 	uint64_t end;
 };
 
@@ -70,7 +77,14 @@ struct rig_part {
 	uint32_t samples[FNPU_SCHED_MAX_BATCH];
 };
 
-/** struct rig - the toy; @stack: the last of @parts runs */
+/**
+ * struct rig - the toy
+ * @waiting: samples that do, by its own count
+ * @decision_steps: through the waiting samples, in all decisions
+ * @decision_samples: in all decisions
+ * @cancels: some samples will be cancelled
+ * @stack: the last of @parts runs
+ */
 struct rig {
 	struct fnpu_sched *sched;
 	const struct rig_model *models;
@@ -78,6 +92,8 @@ struct rig {
 	struct rig_sample samples[RIG_MAX_SAMPLES];
 	uint32_t num_samples;
 	uint32_t arrived;
+	uint32_t waiting;
+	bool cancels;
 	uint32_t batch, model, stop_layer, exit_limit;
 	struct rig_part stack[3];
 	uint32_t parts;
@@ -85,6 +101,8 @@ struct rig {
 	uint64_t end;
 	struct rig_part inject;
 	uint64_t decisions;
+	uint64_t decision_steps;
+	uint64_t decision_samples;
 	char *log;		/* NULL: none is kept */
 	uint32_t log_bytes, log_used;
 };
