@@ -126,7 +126,7 @@ bool sched_inject(struct fnpu_sched *s, uint64_t now, uint32_t batch, uint32_t g
 	return true;
 }
 
-bool sched_yield(struct fnpu_sched *s, uint32_t batch, struct fnpu_sched_decision *d)
+bool sched_hand_back(struct fnpu_sched *s, uint32_t batch, struct fnpu_sched_decision *d)
 {
 	s->batches[batch].yielding = true;
 	*d = (struct fnpu_sched_decision){

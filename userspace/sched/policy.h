@@ -188,8 +188,8 @@ bool sched_start_from(struct fnpu_sched *s, uint64_t now, uint32_t first, uint32
 bool sched_inject(struct fnpu_sched *s, uint64_t now, uint32_t batch, uint32_t group,
 		  uint32_t count, struct fnpu_sched_decision *d);
 
-/** sched_yield() - YIELD @batch. Always true. */
-bool sched_yield(struct fnpu_sched *s, uint32_t batch, struct fnpu_sched_decision *d);
+/** sched_hand_back() - YIELD @batch. Always true. */
+bool sched_hand_back(struct fnpu_sched *s, uint32_t batch, struct fnpu_sched_decision *d);
 
 /** sched_drop() - DROP the waiting sample @id. Always true. */
 bool sched_drop(struct fnpu_sched *s, uint32_t id, enum fnpu_sched_reason reason,

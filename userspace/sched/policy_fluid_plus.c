@@ -249,7 +249,7 @@ static bool decide_running(struct fnpu_sched *s, uint64_t now, const struct sche
 		return false;
 	if (f->late) {
 		add_all_waiting(s, now, &scene);
-		return scene.num && sched_yield(s, 0, d);
+		return scene.num && sched_hand_back(s, 0, d);
 	}
 	boundary = look_at(s, now, b);
 	if (!boundary || f->aged)
@@ -257,7 +257,7 @@ static bool decide_running(struct fnpu_sched *s, uint64_t now, const struct sche
 	add_running(s, now, b, boundary, &scene);
 	add_all_waiting(s, now, &scene);
 	choice = choose(s, &scene);
-	return choice.count && choice.part && sched_yield(s, 0, d);
+	return choice.count && choice.part && sched_hand_back(s, 0, d);
 }
 
 /* ---- starting ---- */

@@ -150,7 +150,7 @@ static bool push(struct fnpu_sched *s, uint64_t now, struct sched_batch *b,
 	if (s->stack_depth && s->group_model[group] == b->model && !b->apart)
 		return sched_inject(s, now, 0, group, count, d);
 	lazy->look = true;	/* for when it has stopped */
-	return sched_yield(s, 0, d);
+	return sched_hand_back(s, 0, d);
 }
 
 /* Go on with the top of the stack. */
