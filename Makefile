@@ -127,6 +127,13 @@ bench-core: ## speed of the functional engine on this host, beside ONNX Runtime'
 	@node tools/bench-core.mjs $(OUT)/bin/bench-core $(OUT)/networks/resnet50.onnx \
 		$(OUT)/networks/resnet50.fnpu
 
+.PHONY: bench-sched
+bench-sched: ## what a scheduling decision costs this CPU, by samples that wait (two minutes)
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory -j$(JOBS) $(OUT)/bin/bench-sched $(OUT)/bin/npusim \
+		$(OUT)/networks/resnet50.fnpu
+	@tools/bench-sched
+
 .PHONY: bench-driver
 bench-driver: ## what a job costs the CPU: instructions, system calls and interrupts, in the VM
 	@tools/deps.sh build
@@ -272,10 +279,11 @@ $(eval $(call tool,bench-npu))
 $(eval $(call tool,bench-core))
 $(eval $(call tool,exit-profile))
 $(eval $(call tool,npusim))
+$(eval $(call tool,bench-sched))
 $(eval $(call tool,bench))
 # The simulator finds control blocks as the compiler does.
 sim_obj := $(call obj,$(sim_src) userspace/npucc/control.c userspace/npucc/util.c)
-$(OUT)/bin/npusim $(OUT)/bin/bench: $(sim_obj)
+$(OUT)/bin/npusim $(OUT)/bin/bench $(OUT)/bin/bench-sched: $(sim_obj)
 
 # Where the test images leave the trained networks, for npusim.
 dataset := /usr/share/datasets/fashion-mnist

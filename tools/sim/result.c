@@ -16,7 +16,7 @@ const struct result_field result_fields[] = {
 	FIELD(switching), FIELD(mean_batch), FIELD(cycles_per_request),
 	FIELD(dram_bytes_per_request), FIELD(preemptions), FIELD(merges), FIELD(yields),
 	FIELD(accuracy), FIELD(early), FIELD(time_s), FIELD(decisions),
-	HOST(decision_ns), HOST(host_s), HOST(requests_per_s),
+	HOST(calls), HOST(decision_ns), HOST(host_s), HOST(requests_per_s),
 	{ NULL, 0, 0 },
 };
 

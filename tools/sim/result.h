@@ -32,7 +32,7 @@
  * @early: share of the completed that the policy made leave before their own exit
  * @exits: share of the completed per exit
  * @time_s: simulated
- * @decisions: of the policy; @decision_ns: host time of asking for one, also in vain
+ * @decisions: of the policy; @calls: for one, also in vain; @decision_ns: host time of a call
  * @host_s: of the simulation; @requests_per_s: simulated
  *	per second of host time
  */
@@ -48,7 +48,7 @@ struct sim_result {
 	double accuracy, early;
 	double exits[FLUIDNPU_MAX_EXITS];
 	double time_s;
-	double decisions, decision_ns, host_s, requests_per_s;
+	double decisions, calls, decision_ns, host_s, requests_per_s;
 };
 
 /** struct result_field - a number of struct sim_result; @host: depends on the host */

@@ -382,6 +382,7 @@ static int run_policy(struct sim *s, struct sim_result *result, struct fnpu_erro
 	tally_result(s->tally, &s->setup, &s->engine.counters, s->served, s->end, result);
 	result->host_s = (double)(host_ns() - started) / 1e9;
 	result->decisions = (double)s->decisions;
+	result->calls = (double)s->calls;
 	result->decision_ns = (double)s->decision_ns / (double)s->calls;
 	result->requests_per_s = (double)s->source.total / result->host_s;
 	return 0;

@@ -50,7 +50,7 @@ struct fluid_plus {
  * struct part - samples at one layer that could be the next to run, or that run
  * @group: FORMER_NONE: those of the running batch, which is at @layer now or just about to be
  * @stage: exit that is next
- * @num: samples, of which @count are in @ids, the most urgent first
+ * @num: samples, of which @count are in @ids, the most urgent first; none for latency
  * @time_left: until their deadlines, in cycles; FLUID_PLUS_FOREVER: none
  */
 struct part {

@@ -3,10 +3,11 @@
 #include <stdlib.h>
 
 #include "former.h"
+#include "memory.h"
 
 int former_init(struct former *f, uint32_t max_samples, uint32_t num_groups)
 {
-	f->nodes = calloc(max_samples, sizeof(*f->nodes));
+	f->nodes = sched_calloc(max_samples, sizeof(*f->nodes));
 	f->groups = calloc(num_groups, sizeof(*f->groups));
 	if (!f->nodes || !f->groups)
 		return -ENOMEM;
@@ -52,6 +53,12 @@ static void deactivate(struct former *f, uint32_t group)
 }
 
 /* ---- the tree ---- */
+
+/* A node's place in the heap, by Fibonacci hashing (Knuth, volume 3, 6.4): 2^64 / golden ratio. */
+static uint32_t heap_of(const struct former_node *n)
+{
+	return (uint32_t)((n->number + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+}
 
 static bool before(const struct former_node *a, const struct former_node *b)
 {
@@ -135,12 +142,10 @@ void former_add(struct former *f, uint32_t group, uint32_t sample, uint64_t key,
 		.key = key,
 		.number = number,
 		.group = group,
-		/* Fibonacci hashing (Knuth, volume 3, 6.4): the golden ratio of 2^64 */
-		.heap = (uint32_t)((number + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 32),
 		.parent = FORMER_NONE, .left = FORMER_NONE, .right = FORMER_NONE,
 	};
 	attach(f, g, sample);
-	while (n->parent != FORMER_NONE && f->nodes[n->parent].heap < n->heap)
+	while (n->parent != FORMER_NONE && heap_of(&f->nodes[n->parent]) < heap_of(n))
 		rotate_up(f, sample);
 	if (!g->count++)
 		activate(f, group);
@@ -197,7 +202,8 @@ void former_remove(struct former *f, uint32_t sample)
 	if (g->last == sample)
 		g->last = former_prev(f, sample);
 	while (n->left != FORMER_NONE && n->right != FORMER_NONE)
-		rotate_up(f, f->nodes[n->left].heap > f->nodes[n->right].heap ? n->left : n->right);
+		rotate_up(f, heap_of(&f->nodes[n->left]) > heap_of(&f->nodes[n->right]) ?
+			     n->left : n->right);
 	replace_child(f, n->parent, sample, n->left != FORMER_NONE ? n->left : n->right);
 	if (!--g->count)
 		deactivate(f, n->group);

@@ -30,9 +30,8 @@ struct former_node {
 	uint64_t key;
 	uint64_t number;
 	uint32_t group;
-	uint32_t heap;
 	uint32_t parent, left, right;
-};
+};	/* two to a cache line: with many samples, each visit is a miss */
 
 struct former_group {
 	uint32_t root;

@@ -140,7 +140,9 @@ static void add_waiting(struct fnpu_sched *s, uint64_t now, uint32_t group, stru
 	const struct former_group *g = &s->former.groups[group];
 	struct part *p = &scene->parts[scene->num];
 
-	if (s->params[FLUID_PLUS_OBJECTIVE] == OBJECTIVE_SLO)
+	const bool slo = s->params[FLUID_PLUS_OBJECTIVE] == OBJECTIVE_SLO;
+
+	if (slo)
 		part_with_hopeless(s, now, group);
 	if (!g->count)
 		return;
@@ -150,7 +152,7 @@ static void add_waiting(struct fnpu_sched *s, uint64_t now, uint32_t group, stru
 	p->stage = s->models[p->model].costs.next_exit[p->layer];
 	p->num = g->count;
 	p->count = 0;
-	for (uint32_t id = g->first; id != FORMER_NONE && p->count < FLUID_PLUS_WINDOW;
+	for (uint32_t id = g->first; slo && id != FORMER_NONE && p->count < FLUID_PLUS_WINDOW;
 	     id = former_next(&s->former, id)) {
 		p->time_left[p->count] = time_left(s, now, id);
 		p->ids[p->count++] = id;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "memory.h"
 #include "policy.h"
 
 #define MAX_LAYERS	65536u
@@ -105,7 +106,7 @@ static int init_memory(struct fnpu_sched *s, const struct fnpu_sched_config *c)
 
 	s->state = calloc(1, s->policy->state_bytes + 1);
 	s->models = calloc(c->num_models, sizeof(*s->models));
-	s->samples = calloc(c->max_samples, sizeof(*s->samples));
+	s->samples = sched_calloc(c->max_samples, sizeof(*s->samples));
 	s->batches = calloc(s->max_batches, sizeof(*s->batches));
 	if (!s->state || !s->models || !s->samples || !s->batches)
 		return -ENOMEM;
