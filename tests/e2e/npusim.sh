@@ -160,7 +160,7 @@ check "goodput: the oracle's load is the highest" bash -c '
 	_ "${sim[@]}"
 check "and 99 % are on time there" json "$w/goodput.json" \
 	'mean(p[0], "load") >= mean(p[1], "load") > 0.1 and
-	 all(mean(x, "violations") <= 0.01 for x in p)'
+	 all(mean(x, "violations") < 0.01 + 1e-9 for x in p)'
 
 # --- serial service is an M/G/1 queue: Pollaczek and Khinchine know its mean
 check "serial service waits as long as theory says" bash -c '
