@@ -35,7 +35,7 @@ static int find_groups(struct fnpu_session *s, struct tables *t)
 {
 	const struct fluidnpu_hw_layer *layers = fnpu_file_layers(s->model->file);
 	const uint32_t num = s->info->num_layers;
-	uint32_t count;
+	uint32_t count, exits = 0;
 
 	s->group_layers = calloc(num, sizeof(*s->group_layers));
 	if (!s->group_layers)
@@ -43,11 +43,15 @@ static int find_groups(struct fnpu_session *s, struct tables *t)
 	for (uint32_t l = 0; l < num; l += count) {
 		count = fnpu_group_size(&layers[l], num - l);
 		s->group_layers[t->num_groups] = l;
-		if (layers[l + count - 1].op == FLUIDNPU_LAYER_EXIT)
-			t->exit_layers[layers[l + count - 1].exit_index] = t->num_groups;
+		if (layers[l + count - 1].op == FLUIDNPU_LAYER_EXIT) {
+			/* A file can say anything; the device would run it all the same. */
+			if (exits == s->info->num_exits || layers[l + count - 1].exit_index != exits)
+				return -EINVAL;
+			t->exit_layers[exits++] = t->num_groups;
+		}
 		t->num_groups++;
 	}
-	return 0;
+	return exits == s->info->num_exits ? 0 : -EINVAL;
 }
 
 static int fill_tables(struct fnpu_session *s, struct tables *t)
@@ -109,8 +113,10 @@ int fnpu_session_open_sched(struct fnpu_session *s, const char *policy, uint32_t
 
 	if (!ret)
 		ret = fill_tables(s, &t);
-	if (ret)
+	if (ret == -ENOMEM)
 		fnpu_fail(error, ret, "out of memory");
+	else if (ret)
+		fnpu_fail(error, ret, "the exits of the program are not those of the model");
 	else
 		ret = new_sched(s, policy, queue_bound, &t, error);
 	free(t.cycles);
