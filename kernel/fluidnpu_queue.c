@@ -340,6 +340,8 @@ bool fluidnpu_queue_has_room(struct fluidnpu_queue *queue, u32 jobs)
  * fluidnpu_queue_add - give a job to the device, or have it wait until there is room
  * @queue: queue; if the device is off it gets the job when it starts again
  * @job: new, its fence is initialised; fluidnpu_queue_advance() comes next
+ *
+ * Between drm_dev_enter() and drm_dev_exit().
  */
 void fluidnpu_queue_add(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 {
@@ -350,13 +352,26 @@ void fluidnpu_queue_add(struct fluidnpu_queue *queue, struct fluidnpu_job *job)
 		list_add_tail(&job->wait_node, &queue->waiting);
 }
 
+/* The fences that can be signalled. */
+static void fluidnpu_queue_collect(struct fluidnpu_queue *queue)
+{
+	struct fluidnpu_job *job, *next;
+
+	list_for_each_entry_safe(job, next, &queue->jobs, node) {
+		if (!job->ended)
+			return;
+		list_move_tail(&job->node, &queue->fdev->done);
+		queue->num_ended--;
+	}
+}
+
 /**
- * fluidnpu_queue_pass - end a job that the device does not get to see
+ * fluidnpu_queue_pass - end a job because the device is gone
  * @queue: queue
- * @job: new, its fence is initialised; fluidnpu_queue_advance() comes next
- * @error: 0 or a negative errno
+ * @job: new, its fence is initialised
+ * @error: a negative errno
  *
- * The fence waits for those of older jobs like any other.
+ * The fence waits for those of older jobs like any other. Touches no register.
  */
 void fluidnpu_queue_pass(struct fluidnpu_queue *queue, struct fluidnpu_job *job, int error)
 {
@@ -364,6 +379,7 @@ void fluidnpu_queue_pass(struct fluidnpu_queue *queue, struct fluidnpu_job *job,
 
 	list_add_tail(&job->node, &queue->jobs);
 	fluidnpu_job_end(job, error, NULL);
+	fluidnpu_queue_collect(queue);
 }
 
 /**
@@ -436,19 +452,6 @@ void fluidnpu_queue_retire(struct fluidnpu_queue *queue, struct fluidnpu_job *jo
 	/* Whoever waited for this job has had no chance so far: see fluidnpu_timeout.c. */
 	for (other = queue->fdev->queues; other <= queue; other++)
 		other->watched = false;
-}
-
-/* The fences that can be signalled. */
-static void fluidnpu_queue_collect(struct fluidnpu_queue *queue)
-{
-	struct fluidnpu_job *job, *next;
-
-	list_for_each_entry_safe(job, next, &queue->jobs, node) {
-		if (!job->ended)
-			return;
-		list_move_tail(&job->node, &queue->fdev->done);
-		queue->num_ended--;
-	}
 }
 
 /**

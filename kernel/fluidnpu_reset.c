@@ -77,7 +77,7 @@ int fluidnpu_device_error(struct fluidnpu_device *fdev)
 {
 	u32 off = READ_ONCE(fdev->off);
 
-	if (off & (FLUIDNPU_OFF_LOST | FLUIDNPU_OFF_REMOVED) || drm_dev_is_unplugged(&fdev->drm))
+	if (off & (FLUIDNPU_OFF_LOST | FLUIDNPU_OFF_REMOVED))
 		return -ENODEV;
 	return off & FLUIDNPU_OFF_WEDGED ? -EIO : 0;
 }

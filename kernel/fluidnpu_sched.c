@@ -82,7 +82,8 @@ static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 		fluidnpu_queue_pass(queue, job, -ENODEV);
 	/* Before hw_lock is dropped: whoever sees it comes behind this job. */
 	atomic_dec(&job->ctx->num_scheduled);
-	fluidnpu_queue_advance(queue);
+	if (here)
+		fluidnpu_queue_advance(queue);
 	fluidnpu_hw_unlock(fdev, flags);
 	if (here)
 		drm_dev_exit(idx);

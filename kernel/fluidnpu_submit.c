@@ -447,7 +447,8 @@ static void fluidnpu_submit_to_ring(struct fluidnpu_submit *submit)
 		else
 			fluidnpu_queue_pass(queue, job, -ENODEV);
 	}
-	fluidnpu_queue_advance(queue);
+	if (here)
+		fluidnpu_queue_advance(queue);
 	fluidnpu_hw_unlock(fdev, flags);
 	if (here)
 		drm_dev_exit(idx);
