@@ -24,8 +24,6 @@
  *
  * A batch that nobody leaves passes an exit without a sign of it. There, the policy looks when
  * the last layer of the stage is half done, by the costs: a YIELD then stops it at the exit.
- *
- * The document beside this file, FLUID_PLUS.md, tells what was tried and what came of it.
  */
 #include <errno.h>
 #include <stdlib.h>
