@@ -18,12 +18,15 @@
 #define ARRIVAL_CYCLES	15u
 #define MOST_GROWTH	2.0	/* of the steps, from 100 to 10,000 waiting */
 
+static uint64_t allocations;
+
+/* AddressSanitizer has a malloc() of its own: there, memory is not counted. */
+#ifndef __SANITIZE_ADDRESS__
+
 /* glibc's own, behind what counts. */
 void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t num, size_t bytes);
 void *__libc_realloc(void *old, size_t bytes);
-
-static uint64_t allocations;
 
 void *malloc(size_t bytes)
 {
@@ -42,6 +45,8 @@ void *realloc(void *old, size_t bytes)
 	allocations++;
 	return __libc_realloc(old, bytes);
 }
+
+#endif
 
 static const struct rig_model net = {
 	.layers = 12, .max_batch = 16, .num_exits = 4, .exits = { 2, 5, 8, 11 }, .first = 10,
@@ -112,6 +117,9 @@ static void no_memory_is_taken_after_the_start(void **state)
 	void *(*volatile take)(size_t) = malloc;	/* the compiler knows what malloc() does */
 
 	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	skip();
+#endif
 	allocations = 0;
 	free(take(1));
 	assert_int_equal(allocations, 1);	/* it counts */
