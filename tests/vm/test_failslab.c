@@ -39,6 +39,8 @@ static bool up(void)
 {
 	int ret;
 
+	bo = (struct bo){ 0 };
+	ctx = (struct ctx){ 0 };
 	rig.fd = npu_open();
 	ret = ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, FAULT_ENTRIES, &rig.ctx);
 	if (!ret)
@@ -608,7 +610,9 @@ static const struct fault_call calls[] = {
 	{ "SUBMIT that waits for a shared BO", BLOCKED, .run = run_submit_shared },
 	{ "SUBMIT of many jobs that wait", BLOCKED, .run = run_submit_shared_many },
 	{ "INJECT that waits for a shared BO", BLOCKED, .run = run_inject_shared },
-	{ "YIELD", CLIENT(up_held, down_held), .anew = true, .run = run_yield },
+	/* Its job holds entries of the event ring. */
+	{ "YIELD", .up = up_held, .down = down_held, .fd = &rig.fd, .anew = true,
+	  .run = run_yield },
 };
 
 #define NUM_CALLS	(sizeof(calls) / sizeof(calls[0]))
@@ -619,8 +623,6 @@ static void a_call_changes_nothing(void)
 
 	if (reason)
 		SKIP(reason);
-	bo = (struct bo){ 0 };
-	ctx = (struct ctx){ 0 };
 	file = -1;
 	fault_test(&calls[tap_index % NUM_CALLS]);
 }
