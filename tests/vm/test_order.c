@@ -315,9 +315,11 @@ static void expect_all_but(struct ctx *ctx, unsigned int yielded, unsigned int a
 	unsigned int yields = 0, next = 0;
 	struct drm_fluidnpu_event event;
 
-	while (next < MANY || yields < 2) {
+	for (;;) {
 		if (next == yielded || next == also_yielded)
 			next++;
+		if (next == MANY && yields == 2)
+			break;
 		REQUIRE(ctx_event(ctx, &event), "no event");
 		if (event.type == DRM_FLUIDNPU_EVENT_JOB) {
 			REQUIRE(event.user_data == 10 * next && !event.error, "job %llu: %d, not %u",
@@ -331,7 +333,6 @@ static void expect_all_but(struct ctx *ctx, unsigned int yielded, unsigned int a
 			EXPECT_EQ(event.type, DRM_FLUIDNPU_EVENT_EXIT);
 		}
 	}
-	EXPECT_EQ(yields, 2);
 	EXPECT_EQ(ctx_pending(ctx), 0);
 }
 
