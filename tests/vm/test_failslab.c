@@ -16,6 +16,7 @@
 
 #include "blocker.h"
 #include "fault.h"
+#include "pair.h"
 #include "pcidev.h"
 #include "rig.h"
 #include "tap.h"
@@ -486,6 +487,8 @@ static void down_blocked(void)
 /* What it has sent waits; the context goes on without a name. */
 static void renew_ctx(void)
 {
+	pass_by(&rig, DRM_FLUIDNPU_PRIORITY_NORMAL);
+	EXPECT_EQ(ctx_pending(&rig.ctx), 0);
 	ctx_destroy(&rig.ctx);
 	EXPECT_OK(ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, FAULT_ENTRIES, &rig.ctx));
 }

@@ -37,12 +37,17 @@ static void send_waiting(const struct pair *pair, int *fences)
 	}
 }
 
-static uint64_t memory_in_use(void)
+static uint64_t sysfs_number(const char *file)
 {
 	char text[64] = "";
 
-	EXPECT_OK(pci_read("npu_memory_utilization", text, sizeof(text)));
+	EXPECT_OK(pci_read(file, text, sizeof(text)));
 	return strtoull(text, NULL, 10);
+}
+
+static uint64_t memory_in_use(void)
+{
+	return sysfs_number("npu_memory_utilization");
 }
 
 /* The fences end at once, but nothing tells when what the jobs held is given back. */
@@ -83,6 +88,24 @@ static bool waiting_up(struct pair *pair, int *fences, uint64_t *memory)
 	return !tap_failures;
 }
 
+/*
+ * The file is closed. Those who wait for these fences must not overtake what the jobs waited for:
+ * they are signalled after that, but the jobs do not run any more.
+ */
+static void expect_esrch(struct pair *pair, int *fences, uint64_t memory)
+{
+	const uint64_t jobs = sysfs_number("queue1/jobs");
+	struct blocker *blocker = &pair->blocker;
+
+	for (unsigned int i = 0; i < WAITING; i++)
+		EXPECT_EQ(fence_status(fences[i]), 0);
+	EXPECT_EQ(ctx_pending(&blocker->ctx), 0);
+	blocker_release(blocker);
+	expect_fences(fences, -ESRCH);
+	expect_memory_in_use(memory);
+	EXPECT_EQ(sysfs_number("queue1/jobs"), jobs);
+}
+
 static void closing_the_file_ends_what_waits_with_esrch(void)
 {
 	int fences[WAITING];
@@ -91,11 +114,7 @@ static void closing_the_file_ends_what_waits_with_esrch(void)
 
 	REQUIRE(waiting_up(&pair, fences, &memory), "");
 	close_file(&pair.rig);
-	expect_fences(fences, -ESRCH);
-	expect_memory_in_use(memory);
-	/* That for which they waited has not come. */
-	EXPECT_EQ(ctx_pending(&pair.blocker.ctx), 0);
-	blocker_release(&pair.blocker);
+	expect_esrch(&pair, fences, memory);
 	blocker_down(&pair.blocker);
 }
 
@@ -112,10 +131,7 @@ static void jobs_of_a_destroyed_context_still_wait_and_end_with_the_file(void)
 		EXPECT_EQ(fence_status(fences[i]), 0);
 	net_destroy(&pair.rig.net);
 	close(pair.rig.fd);
-	expect_fences(fences, -ESRCH);
-	expect_memory_in_use(memory);
-	EXPECT_EQ(ctx_pending(&pair.blocker.ctx), 0);
-	blocker_release(&pair.blocker);
+	expect_esrch(&pair, fences, memory);
 	blocker_down(&pair.blocker);
 }
 
@@ -146,10 +162,10 @@ static void a_file_that_closes_leaves_others_in_the_scheduler(void)
 		EXPECT_OK(pair_send(&other.ctx, &other.net, i,
 			       i ? 0 : blocker_syncobj(&pair.blocker, other.fd), 0));
 	close_file(&pair.rig);
-	expect_fences(fences, -ESRCH);
 	pass_by(&other, NORMAL);
 	EXPECT_EQ(ctx_pending(&other.ctx), 0);
 	blocker_release(&pair.blocker);
+	expect_fences(fences, -ESRCH);
 	expect_jobs(&other.ctx, 0, 9);
 	rig_down(&other);
 	blocker_down(&pair.blocker);
