@@ -57,11 +57,11 @@ void expect_jobs(struct ctx *ctx, uint64_t first, uint64_t last)
 	}
 }
 
-void pass_by(const struct rig *rig, uint32_t priority)
+void pass_by(int fd, uint32_t priority)
 {
 	struct ctx ctx;
 
-	REQUIRE(!ctx_create(rig->fd, priority, 32, &ctx), "ctx_create");
+	REQUIRE(!ctx_create(fd, priority, 32, &ctx), "ctx_create");
 	EXPECT_OK(send_nop(&ctx, 1));
 	expect_jobs(&ctx, 1, 1);
 	ctx_destroy(&ctx);

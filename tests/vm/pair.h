@@ -25,7 +25,7 @@ int send_nop(const struct ctx *ctx, uint64_t user_data);
 void expect_jobs(struct ctx *ctx, uint64_t first, uint64_t last);
 
 /* Whatever has reached the queue of this priority before has been served when this returns. */
-void pass_by(const struct rig *rig, uint32_t priority);
+void pass_by(int fd, uint32_t priority);
 
 /* The fence of a syncobj as a sync_file. */
 int export_fence(int fd, uint32_t syncobj);

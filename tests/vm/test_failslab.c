@@ -166,10 +166,12 @@ static void down_empty(void)
 	close(rig.fd);
 }
 
-/* Across the border of two leaf tables. */
-static int run_first_bo_create(uint64_t *result)
+/* Two pages before the end of what its first page table covers: the next BO needs another one. */
+static bool up_nearly_full(void)
 {
-	return create(MIB + 16384, 0, result);
+	uint64_t iova;
+
+	return up_empty() && !create(MIB - 3 * 4096, 0, &iova);
 }
 
 static bool need_bo(void)
@@ -466,14 +468,10 @@ static int run_submit_signals(uint64_t *result)
 /* Its job is in another queue of the device: the scheduler has to wait for it. */
 static bool up_blocked(void)
 {
-	int dmabuf;
-
 	if (!blocker_up(&blocker, DRM_FLUIDNPU_PRIORITY_LOW) || !up())
 		return false;
 	awaited = blocker_syncobj(&blocker, rig.fd);
-	EXPECT_OK(prime_export(blocker.fd, blocker.shared.handle, &dmabuf));
-	EXPECT_OK(prime_import(rig.fd, dmabuf, &shared));
-	close(dmabuf);
+	EXPECT_OK(prime_import(rig.fd, blocker.dmabuf, &shared));
 	return !tap_failures;
 }
 
@@ -487,7 +485,7 @@ static void down_blocked(void)
 /* What it has sent waits; the context goes on without a name. */
 static void renew_ctx(void)
 {
-	pass_by(&rig, DRM_FLUIDNPU_PRIORITY_NORMAL);
+	pass_by(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL);
 	EXPECT_EQ(ctx_pending(&rig.ctx), 0);
 	ctx_destroy(&rig.ctx);
 	EXPECT_OK(ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, FAULT_ENTRIES, &rig.ctx));
@@ -586,7 +584,10 @@ static const struct fault_call calls[] = {
 	{ "BO_CREATE", SIMPLE, .run = run_bo_create, .undo = close_bo, .returns = true,
 	  .other_errno = ENOSPC },
 	{ "the first BO_CREATE", .up = up_empty, .down = down_empty, .anew = true, .fd = &rig.fd,
-	  .run = run_first_bo_create, .undo = close_bo, .returns = true, .other_errno = ENOSPC },
+	  .run = run_bo_create, .undo = close_bo, .returns = true, .other_errno = ENOSPC },
+	{ "BO_CREATE across page tables", .up = up_nearly_full, .down = down_empty, .anew = true,
+	  .fd = &rig.fd, .run = run_bo_create, .undo = close_bo, .returns = true,
+	  .other_errno = ENOSPC },
 	{ "GEM_CLOSE", SIMPLE, .prepare = need_bo, .run = run_gem_close },
 	{ "mmap()", CLIENT(up_with_bo, down_with_bo), .prepare = unmapped, .run = run_mmap,
 	  .undo = unmap },

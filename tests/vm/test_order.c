@@ -31,7 +31,7 @@ static void direct_jobs_stay_behind_scheduled_ones(void)
 	for (unsigned int i = 2; i <= 9; i++)
 		EXPECT_OK(pair_send(&pair.rig.ctx, &pair.rig.net, i, 0, 0));
 	EXPECT_OK(send_nop(&pair.rig.ctx, 10));
-	pass_by(&pair.rig, NORMAL);
+	pass_by(pair.rig.fd, NORMAL);
 	EXPECT_EQ(ctx_pending(&pair.rig.ctx), 0);
 	blocker_release(&pair.blocker);
 	expect_jobs(&pair.rig.ctx, 1, 10);
@@ -177,7 +177,7 @@ static void a_flood_leaves_room_for_other_contexts(void)
 		fill_flood(jobs, &real, 1 + i);
 		EXPECT_OK(submit(&pair.rig.ctx, jobs, PER_SUBMIT, NULL, 0));
 	}
-	pass_by(&pair.rig, NORMAL);
+	pass_by(pair.rig.fd, NORMAL);
 	EXPECT_EQ(ctx_pending(&pair.rig.ctx), 0);
 	blocker_release(&pair.blocker);
 	expect_jobs(&pair.rig.ctx, 0, FLOOD);
@@ -221,7 +221,7 @@ static void two_contexts_wait_for_one_fence(void)
 		EXPECT_OK(pair_send(&pair.rig.ctx, &pair.rig.net, i, pair.awaited, 0));
 		EXPECT_OK(pair_send(&high, &pair.rig.net, i, pair.awaited, 0));
 	}
-	pass_by(&pair.rig, NORMAL);
+	pass_by(pair.rig.fd, NORMAL);
 	EXPECT_EQ(ctx_pending(&pair.rig.ctx) + ctx_pending(&high), 0);
 	blocker_release(&pair.blocker);
 	expect_jobs(&pair.rig.ctx, 0, 9);
@@ -372,7 +372,7 @@ static void a_job_that_waits_for_a_fence_can_yield(void)
 	EXPECT_OK(pair_send(&pair.rig.ctx, &pair.rig.net, 300, 0, 0));
 	EXPECT_OK(yield(&pair.rig.ctx, 100));
 	EXPECT_OK(yield(&pair.rig.ctx, 200));
-	pass_by(&pair.rig, NORMAL);
+	pass_by(pair.rig.fd, NORMAL);
 	EXPECT_EQ(ctx_pending(&pair.rig.ctx), 0);
 	blocker_release(&pair.blocker);
 	for (unsigned int i = 100; i <= 200; i += 100) {
@@ -441,6 +441,34 @@ static void fences_of_a_context_are_signalled_in_order(void)
 	pair_down(&pair);
 }
 
+/* It has handed back its sample before the device has done with the one in front of it. */
+static void the_fence_of_a_job_that_ends_early_waits_for_older_ones(void)
+{
+	struct blocker high, older;
+	struct drm_fluidnpu_event event;
+	uint32_t syncobj;
+	int fence;
+
+	REQUIRE(blocker_up(&high, HIGH) && blocker_up(&older, NORMAL), "");
+	REQUIRE(!syncobj_create(older.fd, &syncobj), "syncobj");
+	EXPECT_OK(pair_send(&older.ctx, &older.net, 7, blocker_syncobj(&high, older.fd), syncobj));
+	fence = export_fence(older.fd, syncobj);
+	EXPECT_OK(yield(&older.ctx, 7));
+	blocker_release(&high);
+	REQUIRE(ctx_event(&older.ctx, &event), "no event");
+	EXPECT_EQ(event.user_data, 8);
+	expect_untouched(&older.ctx, &event);
+	pass_by(high.fd, REALTIME);
+	EXPECT_EQ(fence_status(fence), 0);
+	EXPECT_EQ(ctx_pending(&older.ctx), 0);
+	blocker_release(&older);
+	wait_for_fence(fence);
+	EXPECT_EQ(fence_status(fence), 1);
+	close(fence);
+	blocker_down(&older);
+	blocker_down(&high);
+}
+
 static const struct tap_test tests[] = {
 	{ "jobs stay behind those of their context that wait",
 	  direct_jobs_stay_behind_scheduled_ones },
@@ -460,6 +488,8 @@ static const struct tap_test tests[] = {
 	{ "jobs that wait for a slot can yield", jobs_that_wait_for_a_slot_can_yield },
 	{ "a job that waits for a fence can yield", a_job_that_waits_for_a_fence_can_yield },
 	{ "fences of a context are signalled in order", fences_of_a_context_are_signalled_in_order },
+	{ "the fence of a job that ends early waits for older ones",
+	  the_fence_of_a_job_that_ends_early_waits_for_older_ones },
 };
 
 TAP_MAIN(tests)

@@ -126,7 +126,7 @@ static void jobs_of_a_destroyed_context_still_wait_and_end_with_the_file(void)
 
 	REQUIRE(waiting_up(&pair, fences, &memory), "");
 	ctx_destroy(&pair.rig.ctx);
-	pass_by(&pair.rig, NORMAL);
+	pass_by(pair.rig.fd, NORMAL);
 	for (unsigned int i = 0; i < WAITING; i++)
 		EXPECT_EQ(fence_status(fences[i]), 0);
 	net_destroy(&pair.rig.net);
@@ -162,7 +162,7 @@ static void a_file_that_closes_leaves_others_in_the_scheduler(void)
 		EXPECT_OK(pair_send(&other.ctx, &other.net, i,
 			       i ? 0 : blocker_syncobj(&pair.blocker, other.fd), 0));
 	close_file(&pair.rig);
-	pass_by(&other, NORMAL);
+	pass_by(other.fd, NORMAL);
 	EXPECT_EQ(ctx_pending(&other.ctx), 0);
 	blocker_release(&pair.blocker);
 	expect_fences(fences, -ESRCH);
