@@ -15,18 +15,26 @@ KILLS=${KILLS:-1000} HANGS=${HANGS:-200} INTERRUPTS=${INTERRUPTS:-200} REMOVALS=
 # SURVIVAL_KERNEL=debug: under the debug kernel
 kernel=${SURVIVAL_KERNEL:-}
 image=out/${kernel:-guest}.cpio
-out=out/tests/survival
+out=out/tests/survival${kernel:+-$kernel}
+jobs=$((INTERRUPTS + 50)) # per client: enough for all interrupts that are to be lost
 
 rm -rf "$out"
 mkdir -p "$out"
 tools/guest-image "$image" ${kernel:+"--$kernel"} >&2
+
+# What is left of the time that tests/run gives a suite, for the VM that comes next.
+time_left() {
+	local left=$((${SUITE_DEADLINE:-1500} - SECONDS - 30))
+
+	echo $((left > 1 ? left : 1))
+}
 
 # storm NAME DEVICE-PROPERTIES COMMAND [VM-RUN-OPTION...]
 storm() {
 	local name=$1 device=$2 command=$3
 	shift 3
 	# The module goes last: what a client has leaked keeps it.
-	tools/vm-run ${kernel:+--kernel "$kernel" --mem 2G} --initrd "$image" --deadline 1200 \
+	tools/vm-run ${kernel:+--kernel "$kernel" --mem 2G} --initrd "$image" --deadline "$(time_left)" \
 		--device "fluidnpu,bus=slot0,id=npu$device" --log "$out/$name.log" "$@" \
 		--cmd "$command"' && rmmod fluidnpu && echo "storm: the module is unloaded"' \
 		>"$out/$name.out" 2>&1
@@ -56,7 +64,7 @@ result hangs
 socket=$tap_dir/qmp
 lost() {
 	storm jobs ",fault-lose-interrupts=$INTERRUPTS" \
-		"/tests/storm jobs 250"' && echo "storm: ready" && sleep 1000000' --qmp "$socket" &
+		"/tests/storm jobs $jobs"' && echo "storm: ready" && sleep 1000000' --qmp "$socket" &
 	vm=$!
 	# It sleeps for ever once its jobs are done, so that QEMU can still be asked.
 	until grep -aq '^storm: ready' "$out/jobs.out" 2>/dev/null; do

@@ -51,6 +51,9 @@ bool blocker_up(struct blocker *b, uint32_t priority)
 		ret = net_create(b->fd, LAYERS, &b->net);
 	if (!ret)
 		ret = bo_create(b->fd, 4096, &b->shared);
+	/* Before the job: its fence would not be for others otherwise. */
+	if (!ret)
+		ret = prime_export(b->fd, b->shared.handle, &b->dmabuf);
 	if (!ret)
 		ret = syncobj_create(b->fd, &b->syncobj);
 	if (!ret) {
@@ -94,6 +97,7 @@ void blocker_down(struct blocker *b)
 	/* It does not outlive the file for long. */
 	npu_ioctl(b->fd, DRM_IOCTL_FLUIDNPU_YIELD, &yield);
 	ctx_destroy(&b->ctx);
+	close(b->dmabuf);
 	bo_destroy(&b->shared);
 	net_destroy(&b->net);
 	close(b->fd);

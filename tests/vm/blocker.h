@@ -14,6 +14,7 @@ struct blocker {
 	struct ctx ctx;
 	struct net net;
 	struct bo shared;	/* named by the job */
+	int dmabuf;		/* of that: who uses it waits for the job */
 	uint32_t syncobj;	/* signalled when it ends */
 };
 

@@ -7,7 +7,6 @@
 #define _GNU_SOURCE
 #endif
 #include <fcntl.h>
-#include <glob.h>
 #include <linux/dma-buf.h>
 #include <linux/sync_file.h>
 #include <linux/videodev2.h>
@@ -20,6 +19,7 @@
 #include "npu.h"
 #include "rig.h"
 #include "tap.h"
+#include "vgem.h"
 
 #define BUFFER_BYTES (1u << 20)
 
@@ -49,15 +49,6 @@ static int export_flags(int fd, uint32_t handle, uint32_t flags)
 
 	EXPECT_OK(npu_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &args));
 	return args.fd;
-}
-
-/* What jobs held of its buffers goes soon after their last event. */
-static void unload(const char *module)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "until rmmod %s 2>/dev/null; do :; done", module);
-	EXPECT_EQ(system(command), 0);
 }
 
 /* What the net makes of an input, computed here. */
@@ -337,129 +328,46 @@ static void a_job_waits_for_a_sync_file_put_into_its_buffer(void)
 
 /* --- vgem ------------------------------------------------------------------------ */
 
-/* Of the kernel's uapi/drm/vgem_drm.h, which no package of Debian's has. */
-struct vgem_fence_attach {
-	uint32_t handle;
-	uint32_t flags;
-	uint32_t out_fence;
-	uint32_t pad;
-};
-
-struct vgem_fence_signal {
-	uint32_t fence;
-	uint32_t flags;
-};
-
-#define VGEM_FENCE_WRITE	1u
-#define IOCTL_VGEM_FENCE_ATTACH	DRM_IOWR(DRM_COMMAND_BASE + 1, struct vgem_fence_attach)
-#define IOCTL_VGEM_FENCE_SIGNAL	DRM_IOW(DRM_COMMAND_BASE + 2, struct vgem_fence_signal)
-
-/* The node of a DRM driver; -1 if there is none. */
-static int open_drm(const char *driver)
-{
-	glob_t nodes;
-	int fd = -1;
-
-	if (glob("/dev/dri/card*", 0, NULL, &nodes))
-		return -1;
-	for (size_t i = 0; i < nodes.gl_pathc && fd < 0; i++) {
-		char name[32] = "";
-		struct drm_version version = { .name_len = sizeof(name) - 1, .name = name };
-
-		fd = open(nodes.gl_pathv[i], O_RDWR | O_CLOEXEC);
-		if (fd >= 0 && (call(fd, DRM_IOCTL_VERSION, &version) || strcmp(name, driver))) {
-			close(fd);
-			fd = -1;
-		}
-	}
-	globfree(&nodes);
-	return fd;
-}
-
-/* A buffer of vgem. */
-struct dumb {
-	int fd;
-	uint32_t handle;
-	int8_t *map;
-};
-
-static int8_t *dumb_map(int fd, uint32_t handle)
-{
-	struct drm_mode_map_dumb args = { .handle = handle };
-	void *map = MAP_FAILED;
-
-	if (!call(fd, DRM_IOCTL_MODE_MAP_DUMB, &args))
-		map = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			   (off_t)args.offset);
-	return map == MAP_FAILED ? NULL : map;
-}
-
-/* Loads vgem; false: there is none here. */
-static bool dumb_create(struct dumb *dumb)
-{
-	struct drm_mode_create_dumb args = { .width = BUFFER_BYTES / 4096, .height = 1024,
-					     .bpp = 32 };
-
-	if (system("modprobe vgem 2>/dev/null && udevadm settle"))
-		return false;
-	dumb->fd = open_drm("vgem");
-	if (dumb->fd < 0)
-		return false;
-	EXPECT_OK(call(dumb->fd, DRM_IOCTL_MODE_CREATE_DUMB, &args));
-	EXPECT_EQ(args.size, BUFFER_BYTES);
-	dumb->handle = args.handle;
-	dumb->map = dumb_map(dumb->fd, dumb->handle);
-	EXPECT(dumb->map, "cannot map it");
-	return dumb->map;
-}
-
-static void dumb_destroy(struct dumb *dumb)
-{
-	munmap(dumb->map, BUFFER_BYTES);
-	close(dumb->fd);
-	unload("vgem");
-}
-
 static void a_vgem_buffer_is_input_and_output_without_a_copy(void)
 {
 	struct drm_fluidnpu_bo_info info;
 	uint32_t handle;
-	struct dumb dumb;
+	struct vgem vgem;
 	struct rig rig;
 	struct job job;
 	int dmabuf;
 
-	if (!dumb_create(&dumb))
+	if (!vgem_open(&vgem))
 		SKIP("no vgem");
 	REQUIRE(rig_up(&rig, 0), "");
-	dmabuf = export_flags(dumb.fd, dumb.handle, DRM_CLOEXEC | DRM_RDWR);
+	dmabuf = vgem_export(&vgem);
 	EXPECT_OK(prime_import(rig.fd, dmabuf, &handle));
 	close(dmabuf);
 	info = bo_info(rig.fd, handle);
-	EXPECT_EQ(info.size, BUFFER_BYTES);
+	EXPECT_EQ(info.size, VGEM_BYTES);
 	EXPECT_EQ(info.flags, 0);
 	EXPECT_EQ(info.mmap_offset, 0);
 
 	job_init(&job, &rig.net, 1, 0);
 	job.handles[1] = handle;
 	job.samples[0].input_iova = info.iova;
-	job.samples[0].logits_iova = info.iova + BUFFER_BYTES - NET_LOGITS;
+	job.samples[0].logits_iova = info.iova + VGEM_BYTES - NET_LOGITS;
 	for (unsigned int i = 0; i < NET_CLASSES; i++) {
-		const int8_t *logits = dumb.map + BUFFER_BYTES - NET_LOGITS;
+		const int8_t *logits = vgem.map + VGEM_BYTES - NET_LOGITS;
 
-		memset(dumb.map, 0, NET_INPUTS);
-		dumb.map[i] = 80;
+		memset(vgem.map, 0, NET_INPUTS);
+		vgem.map[i] = 80;
 		EXPECT_OK(rig_run(&rig, &job));
 		EXPECT(logits[i] == 80, "round %u: %d", i, logits[i]);
 	}
 	close_handle(rig.fd, handle);
 	rig_down(&rig);
-	dumb_destroy(&dumb);
+	vgem_close(&vgem);
 }
 
 static void a_bo_lives_on_in_another_driver(void)
 {
-	struct dumb dumb;
+	struct vgem vgem;
 	uint32_t handle;
 	struct rig rig;
 	struct job job;
@@ -467,11 +375,11 @@ static void a_bo_lives_on_in_another_driver(void)
 	int8_t *map;
 	size_t at;
 
-	if (!dumb_create(&dumb))
+	if (!vgem_open(&vgem))
 		SKIP("no vgem");
 	REQUIRE(rig_up(&rig, 0), "");
 	EXPECT_OK(prime_export(rig.fd, rig.net.data.handle, &dmabuf));
-	EXPECT_OK(prime_import(dumb.fd, dmabuf, &handle));
+	EXPECT_OK(prime_import(vgem.fd, dmabuf, &handle));
 	close(dmabuf);
 	net_set_input(&rig.net, 0, 3, 70);
 	job_init(&job, &rig.net, 1, 0);
@@ -479,7 +387,7 @@ static void a_bo_lives_on_in_another_driver(void)
 	at = net_logits(&rig.net, 0) - net_input(&rig.net, 0);
 	rig_down(&rig);
 
-	dmabuf = export_flags(dumb.fd, handle, DRM_CLOEXEC);
+	dmabuf = export_flags(vgem.fd, handle, DRM_CLOEXEC);
 	map = mmap(NULL, at + NET_LOGITS, PROT_READ, MAP_SHARED, dmabuf, 0);
 	if (map != MAP_FAILED) {
 		EXPECT_EQ(map[at + 3], 70);
@@ -488,28 +396,25 @@ static void a_bo_lives_on_in_another_driver(void)
 		EXPECT(false, "mmap: %s", strerror(errno));
 	}
 	close(dmabuf);
-	dumb_destroy(&dumb);
+	vgem_close(&vgem);
 }
 
 static void a_job_waits_for_a_fence_of_another_driver(void)
 {
-	struct vgem_fence_attach attach = { .flags = VGEM_FENCE_WRITE };
-	struct vgem_fence_signal signal = { 0 };
 	struct drm_fluidnpu_event event;
 	struct ctx second;
-	struct dumb dumb;
+	struct vgem vgem;
 	uint32_t handle;
 	struct rig rig;
 	struct job job;
 	int dmabuf;
 
-	if (!dumb_create(&dumb))
+	if (!vgem_open(&vgem))
 		SKIP("no vgem");
 	REQUIRE(rig_up(&rig, 0), "");
-	dmabuf = export_flags(dumb.fd, dumb.handle, DRM_CLOEXEC | DRM_RDWR);
+	dmabuf = vgem_export(&vgem);
 	EXPECT_OK(prime_import(rig.fd, dmabuf, &handle));
-	attach.handle = dumb.handle;
-	EXPECT_OK(call(dumb.fd, IOCTL_VGEM_FENCE_ATTACH, &attach));
+	EXPECT_OK(vgem_block(&vgem));
 	job_init(&job, &rig.net, 1, 5);
 	job.handles[1] = handle;
 	job.samples[0].input_iova = bo_info(rig.fd, handle).iova;
@@ -521,9 +426,8 @@ static void a_job_waits_for_a_fence_of_another_driver(void)
 	EXPECT(ctx_job_event(&second, &event), "no event");
 	EXPECT_EQ(ctx_pending(&rig.ctx), 0);
 	ctx_destroy(&second);
-	dumb.map[2] = 100;	/* the other driver has not finished before this */
-	signal.fence = attach.out_fence;
-	EXPECT_OK(call(dumb.fd, IOCTL_VGEM_FENCE_SIGNAL, &signal));
+	vgem.map[2] = 100;	/* the other driver has not finished before this */
+	EXPECT_OK(vgem_release(&vgem));
 	REQUIRE(ctx_event(&rig.ctx, &event), "no event");
 	EXPECT_EQ(event.class_index, 2);
 	REQUIRE(ctx_job_event(&rig.ctx, &event), "no event");
@@ -531,7 +435,7 @@ static void a_job_waits_for_a_fence_of_another_driver(void)
 	close(dmabuf);
 	close_handle(rig.fd, handle);
 	rig_down(&rig);
-	dumb_destroy(&dumb);
+	vgem_close(&vgem);
 }
 
 /* --- vivid: a camera --------------------------------------------------------------- */
@@ -601,7 +505,7 @@ static void camera_close(struct camera *camera)
 	for (uint32_t i = 0; i < CAMERA_BUFFERS; i++)
 		munmap(camera->maps[i], camera->bytes);
 	close(camera->fd);
-	unload("vivid");
+	unload_module("vivid");
 }
 
 static uint32_t camera_import(const struct camera *camera, int npu, uint32_t index, uint32_t flags)

@@ -16,6 +16,7 @@
 
 #include "blocker.h"
 #include "fault.h"
+#include "pair.h"
 #include "pcidev.h"
 #include "rig.h"
 #include "tap.h"
@@ -39,6 +40,8 @@ static bool up(void)
 {
 	int ret;
 
+	bo = (struct bo){ 0 };
+	ctx = (struct ctx){ 0 };
 	rig.fd = npu_open();
 	ret = ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, FAULT_ENTRIES, &rig.ctx);
 	if (!ret)
@@ -163,10 +166,12 @@ static void down_empty(void)
 	close(rig.fd);
 }
 
-/* Across the border of two leaf tables. */
-static int run_first_bo_create(uint64_t *result)
+/* Two pages before the end of what its first page table covers: the next BO needs another one. */
+static bool up_nearly_full(void)
 {
-	return create(MIB + 16384, 0, result);
+	uint64_t iova;
+
+	return up_empty() && !create(MIB - 3 * 4096, 0, &iova);
 }
 
 static bool need_bo(void)
@@ -463,14 +468,10 @@ static int run_submit_signals(uint64_t *result)
 /* Its job is in another queue of the device: the scheduler has to wait for it. */
 static bool up_blocked(void)
 {
-	int dmabuf;
-
 	if (!blocker_up(&blocker, DRM_FLUIDNPU_PRIORITY_LOW) || !up())
 		return false;
 	awaited = blocker_syncobj(&blocker, rig.fd);
-	EXPECT_OK(prime_export(blocker.fd, blocker.shared.handle, &dmabuf));
-	EXPECT_OK(prime_import(rig.fd, dmabuf, &shared));
-	close(dmabuf);
+	EXPECT_OK(prime_import(rig.fd, blocker.dmabuf, &shared));
 	return !tap_failures;
 }
 
@@ -484,6 +485,8 @@ static void down_blocked(void)
 /* What it has sent waits; the context goes on without a name. */
 static void renew_ctx(void)
 {
+	pass_by(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL);
+	EXPECT_EQ(ctx_pending(&rig.ctx), 0);
 	ctx_destroy(&rig.ctx);
 	EXPECT_OK(ctx_create(rig.fd, DRM_FLUIDNPU_PRIORITY_NORMAL, FAULT_ENTRIES, &rig.ctx));
 }
@@ -581,7 +584,10 @@ static const struct fault_call calls[] = {
 	{ "BO_CREATE", SIMPLE, .run = run_bo_create, .undo = close_bo, .returns = true,
 	  .other_errno = ENOSPC },
 	{ "the first BO_CREATE", .up = up_empty, .down = down_empty, .anew = true, .fd = &rig.fd,
-	  .run = run_first_bo_create, .undo = close_bo, .returns = true, .other_errno = ENOSPC },
+	  .run = run_bo_create, .undo = close_bo, .returns = true, .other_errno = ENOSPC },
+	{ "BO_CREATE across page tables", .up = up_nearly_full, .down = down_empty, .anew = true,
+	  .fd = &rig.fd, .run = run_bo_create, .undo = close_bo, .returns = true,
+	  .other_errno = ENOSPC },
 	{ "GEM_CLOSE", SIMPLE, .prepare = need_bo, .run = run_gem_close },
 	{ "mmap()", CLIENT(up_with_bo, down_with_bo), .prepare = unmapped, .run = run_mmap,
 	  .undo = unmap },
@@ -608,7 +614,9 @@ static const struct fault_call calls[] = {
 	{ "SUBMIT that waits for a shared BO", BLOCKED, .run = run_submit_shared },
 	{ "SUBMIT of many jobs that wait", BLOCKED, .run = run_submit_shared_many },
 	{ "INJECT that waits for a shared BO", BLOCKED, .run = run_inject_shared },
-	{ "YIELD", CLIENT(up_held, down_held), .anew = true, .run = run_yield },
+	/* Its job holds entries of the event ring. */
+	{ "YIELD", .up = up_held, .down = down_held, .fd = &rig.fd, .anew = true,
+	  .run = run_yield },
 };
 
 #define NUM_CALLS	(sizeof(calls) / sizeof(calls[0]))
@@ -619,8 +627,6 @@ static void a_call_changes_nothing(void)
 
 	if (reason)
 		SKIP(reason);
-	bo = (struct bo){ 0 };
-	ctx = (struct ctx){ 0 };
 	file = -1;
 	fault_test(&calls[tap_index % NUM_CALLS]);
 }

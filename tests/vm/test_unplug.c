@@ -19,6 +19,7 @@
 #include "pcidev.h"
 #include "rig.h"
 #include "tap.h"
+#include "vgem.h"
 
 static void remove_while_idle_and_open(void)
 {
@@ -136,6 +137,115 @@ static void poll_wakes_up_at_removal(void)
 	EXPECT((long)revents & POLLHUP, "%#lx", (long)revents);
 	close(fd);
 	pci_bring_back();
+	works_again();
+}
+
+/* ---- a job that outlives the device: what it waits for is another driver's ---- */
+
+struct outliver {
+	struct vgem vgem;
+	struct rig rig;
+	struct poller {
+		pthread_t thread;
+		int fd;
+		pid_t tid;	/* 0: not yet */
+		short revents;
+	} poller;
+};
+
+/* Waits for nothing but the end. */
+static void *poll_for_the_end(void *arg)
+{
+	struct poller *poller = arg;
+	struct pollfd pfd = { .fd = poller->fd };
+
+	__atomic_store_n(&poller->tid, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
+	poller->revents = poll(&pfd, 1, -1) == 1 ? pfd.revents : 0;
+	return NULL;
+}
+
+/* Nothing tells when a thread has fallen asleep. */
+static void wait_until_it_sleeps(const struct poller *poller)
+{
+	char path[64], text[512], *state;
+	pid_t tid;
+
+	do {
+		tid = __atomic_load_n(&poller->tid, __ATOMIC_ACQUIRE);
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+		state = tid && !read_file(path, text, sizeof(text)) ? strrchr(text, ')') : NULL;
+	} while (!state || strncmp(state, ") S", 3));
+}
+
+static bool outliver_up(struct outliver *o)
+{
+	uint32_t handle;
+	struct job job;
+	int dmabuf;
+
+	if (!rig_up(&o->rig, 0))
+		return false;
+	dmabuf = vgem_export(&o->vgem);
+	EXPECT_OK(prime_import(o->rig.fd, dmabuf, &handle));
+	close(dmabuf);
+	EXPECT_OK(vgem_block(&o->vgem));
+	job_init(&job, &o->rig.net, 1, 7);
+	job.handles[1] = handle;
+	EXPECT_OK(submit_one(&o->rig.ctx, &job));
+	pci_remove();
+	return !tap_failures;
+}
+
+static void outliver_down(struct outliver *o)
+{
+	rig_down(&o->rig);
+	pci_bring_back();
+	works_again();
+	vgem_close(&o->vgem);
+}
+
+static void poll_wakes_up_when_the_last_job_ends_after_removal(void)
+{
+	struct drm_fluidnpu_event event;
+	struct outliver o = { 0 };
+	struct pollfd pfd;
+
+	if (!vgem_open(&o.vgem))
+		SKIP("no vgem");
+	REQUIRE(outliver_up(&o), "");
+	pfd = (struct pollfd){ .fd = o.poller.fd = o.rig.fd };
+	EXPECT_EQ(poll(&pfd, 1, 0), 0);	/* there is an event to come */
+	REQUIRE(!pthread_create(&o.poller.thread, NULL, poll_for_the_end, &o.poller), "");
+	wait_until_it_sleeps(&o.poller);
+	EXPECT_EQ(ctx_pending(&o.rig.ctx), 0);
+	EXPECT_OK(vgem_release(&o.vgem));
+	pthread_join(o.poller.thread, NULL);
+	EXPECT_EQ(o.poller.revents, POLLHUP | POLLERR);
+	REQUIRE(ctx_job_event(&o.rig.ctx, &event), "no event");
+	EXPECT_EQ(event.user_data, 7);
+	EXPECT_EQ(event.error, -ENODEV);
+	EXPECT_EQ(ctx_pending(&o.rig.ctx), 0);
+	outliver_down(&o);
+}
+
+/* Which nobody can destroy: ioctls end at the DRM core. Its file can be closed. */
+static void a_context_that_outlives_the_device_ends_with_its_file(void)
+{
+	struct drm_fluidnpu_ctx_destroy destroy = { 0 };
+	struct outliver o = { 0 };
+
+	if (!vgem_open(&o.vgem))
+		SKIP("no vgem");
+	REQUIRE(outliver_up(&o), "");
+	destroy.ctx_id = o.rig.ctx.id;
+	EXPECT_ERRNO(npu_ioctl(o.rig.fd, DRM_IOCTL_FLUIDNPU_CTX_DESTROY, &destroy), ENODEV);
+	rig_down(&o.rig);
+	pci_bring_back();
+	works_again();
+	EXPECT_OK(vgem_release(&o.vgem));
+	vgem_close(&o.vgem);
+	REQUIRE(!module_unload(), "cannot unload: %s", strerror(errno));
+	module_load();
 	works_again();
 }
 
@@ -373,6 +483,10 @@ static const struct tap_test tests[] = {
 	{ "everything open, mapped and in flight survives an unbind",
 	  everything_open_survives_an_unbind_under_load },
 	{ "poll() wakes up at removal", poll_wakes_up_at_removal },
+	{ "poll() wakes up when the last job ends after removal",
+	  poll_wakes_up_when_the_last_job_ends_after_removal },
+	{ "a context that outlives the device ends with its file",
+	  a_context_that_outlives_the_device_ends_with_its_file },
 	{ "io_uring commands in flight end with ENODEV at removal",
 	  commands_in_flight_end_with_enodev },
 	{ "jobs survive a function-level reset", jobs_survive_a_reset },
