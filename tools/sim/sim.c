@@ -161,7 +161,6 @@ static void arrive(struct sim *s, uint64_t now)
 	ret = fnpu_sched_arrival(s->sched, now, id, &(struct fnpu_sched_request){
 		.deadline = r->deadline,
 		.model = r->model,
-		.stream = r->stream,
 		.flags = (r->best_effort ? FNPU_SCHED_BEST_EFFORT : 0) |
 			 (r->reject_late ? FNPU_SCHED_REJECT_LATE : 0),
 	});

@@ -2,24 +2,24 @@
 /*
  * The choice that loses the fewest deadlines: look ahead.
  *
- * Candidates are what runs, and of each part the largest batch that its most urgent sample can bear
- * (at worst, if all go through the whole network, and somewhat less carefully), and the same
- * without its first 1, 2, ... samples. Those are given up, which may be worth it: the others
- * have more time, so their batch is larger, and costs less for each.
+ * Candidates are what runs, and of each part the largest batch that its most urgent sample can
+ * bear (at worst, if all go through the whole network, and somewhat less carefully), and the
+ * same without its first 1, 2, ... samples. Those are given up, which may be worth it: the
+ * others have more time, so their batch is larger, and costs less for each.
  *
- * A candidate's losses are those that it gives up; its own members, by the chance that they are late
- * (for each exit, the share that leaves there, if one that stays until then would be late);
- * and others that come too late because of it: they are planned behind it in the order of their deadlines,
- * and when one would be late, the one that has most work before it is taken out of the plan
- * (Moore 1968, with Hodgson's rule). Work is what can be expected by the exits as learnt, in a batch of
- * two. The candidate that loses least wins; among equals, the one that serves most
- * samples per cycle. What runs is stopped only if that saves more than one.
+ * A candidate loses those that it gives up; of its own members, as many as are to be expected to be
+ * late (for each exit, the share that leaves there, if one that stays until then would be late);
+ * and others that come too late because of it. They are planned behind it in the order of
+ * their deadlines, and when one would be late, the one that has most work before it is taken out
+ * of the plan (Moore 1968, with Hodgson's rule). Work is what can be expected by the exits as
+ * learnt, in a batch of two. The candidate that loses least wins; among equals, the one that
+ * serves most samples per cycle. What runs is stopped only if that saves more than one.
  */
 #include "fluid_plus.h"
 
 #define MOST_GIVEN_UP	6u
 #define TYPICAL_BATCH	2u
-#define CAREFUL		1.0f	/* how much of the way from what is likely to the worst must be in time */
+#define CAREFUL		1.0f	/* of the way from what is likely to the worst, what must be in time */
 #define DARING		0.4f
 #define SWITCH_LOSS	1.0f	/* samples that stopping a batch must save */
 

@@ -14,7 +14,7 @@ static void forecast_batch(struct forecast *f, const struct costs *c, const stru
 
 		cycles += outlook_cycles(c, live, at, end);
 		staying += outlook_cycles(c, 1 + others, at, end);
-		live *= 1 - (double)l->all.share[e];
+		live *= 1 - (double)l->share[e];
 		at = end;
 		f->cycles[stage][batch - 1][e] = (float)cycles;
 		f->staying[stage][batch - 1][e] = (float)staying;

@@ -13,7 +13,7 @@
  *	slo		fluid_plus_slo.c: look ahead, and lose as few deadlines as possible
  *
  * Hopeless samples (slo): who has less time than it takes to go on alone for `depth` of the way
- * from the next exit to the end cannot be expected to be in time. Those are a set of their own: never
+ * from the next exit to the end cannot be expected to be in time. Those are a set apart: never
  * batched with others, they run one at a time when nothing else waits, and stop at the
  * next layer when something comes. Half the violations of a policy that is indifferent to this come
  * from hopeless samples that drag others along. When the queue is nearly full they are dropped.

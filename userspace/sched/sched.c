@@ -248,7 +248,6 @@ int fnpu_sched_arrival(struct fnpu_sched *s, uint64_t now, uint32_t id,
 		.class = (uint8_t)(best_effort ? CLASS_BEST_EFFORT :
 						 FNPU_SCHED_MAX_PRIORITY - r->priority),
 		.model = r->model,
-		.stream = r->stream,
 		.number = ++s->arrivals,
 		.arrival = now,
 		.deadline = best_effort ? FNPU_SCHED_NEVER : r->deadline,
@@ -298,7 +297,7 @@ int fnpu_sched_exit(struct fnpu_sched *s, uint64_t now, uint32_t id, uint32_t ex
 	if (b->apart && sched_front(s, b).count == b->count)
 		b->apart = false;
 	if (exit < b->exit_limit)
-		learn_exit(&m->learn, sample->stream, exit);
+		learn_exit(&m->learn, exit);
 	s->samples[id].state = SAMPLE_IDLE;
 	if (s->policy->exit)
 		s->policy->exit(s, now, id, exit);
@@ -395,5 +394,5 @@ uint32_t fnpu_sched_waiting(const struct fnpu_sched *s)
 
 double fnpu_sched_exit_share(const struct fnpu_sched *s, uint32_t model, uint32_t exit)
 {
-	return (double)s->models[model].learn.all.share[exit];
+	return (double)s->models[model].learn.share[exit];
 }
