@@ -45,7 +45,7 @@ static const struct fnpu_sched_param params[FLUID_PLUS_PARAMS] = {
 		"objective", "what to minimise: missed deadlines or the mean latency", 0,
 		OBJECTIVE_LATENCY, OBJECTIVE_SLO, objectives },
 	[FLUID_PLUS_BACKLOG] = {
-		"backlog", "latency: how much those count that are still to come", 0, 1000, 4, NULL },
+		"backlog", "latency: how much those count that are still to come", 0, 1000, 5, NULL },
 	[FLUID_PLUS_HOLD] = {
 		"hold", "latency: how readily deep samples wait for larger batches", 0, 100, 1, NULL },
 	[FLUID_PLUS_MARGIN] = {
