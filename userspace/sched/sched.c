@@ -194,8 +194,8 @@ void fnpu_sched_free(struct fnpu_sched *s)
 /* ---- samples ---- */
 
 /*
- * The last moment from which a sample alone, at the next exit, would meet its deadline; one that
- * was cancelled has none.
+ * The first moment from which a sample, even alone and at the next exit, cannot meet its deadline. For
+ * one that was cancelled it is always.
  */
 static uint64_t reject_time(const struct fnpu_sched *s, const struct sched_sample *sample)
 {
@@ -204,7 +204,7 @@ static uint64_t reject_time(const struct fnpu_sched *s, const struct sched_sampl
 
 	if (sample->cancelled || sample->reject_after < least)
 		return 0;
-	return sample->reject_after - least;
+	return sample->reject_after - least + 1;
 }
 
 static void wait_at(struct fnpu_sched *s, uint64_t now, uint32_t id, uint32_t layer)
@@ -365,8 +365,7 @@ static bool drop_rejects(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_d
 {
 	const uint32_t id = s->rejects.groups[0].first;
 
-	if (id == FORMER_NONE ||
-	    (s->rejects.nodes[id].key >= now && !s->samples[id].cancelled))
+	if (id == FORMER_NONE || s->rejects.nodes[id].key > now)
 		return false;
 	return sched_drop(s, id, s->samples[id].cancelled ? FNPU_SCHED_CANCELLED : FNPU_SCHED_LATE,
 			  d);
