@@ -439,7 +439,7 @@ static void fluid_plus_stops_a_deep_batch_for_what_is_sooner_done(void **state)
 static void fluid_plus_serves_the_hopeless_last_and_alone(void **state)
 {
 	/*
-	 * At 40 b, due at 60, needs 20 to the next exit and 0.7 of 20 behind it: hopeless. c and
+	 * At 40 b, due at 60, needs 20 to the next exit and half of 20 behind it: hopeless. c and
 	 * d can bear a batch of two, 48 until 90. Then b runs, until e comes: it stops at the next
 	 * layer, and goes on when e has left.
 	 */

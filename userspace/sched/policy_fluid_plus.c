@@ -52,7 +52,7 @@ static const struct fnpu_sched_param params[FLUID_PLUS_PARAMS] = {
 		"margin", "latency: by how much an index must be higher to stop a batch", 0, 100, 0.2,
 		NULL },
 	[FLUID_PLUS_DEPTH] = {
-		"depth", "slo: share of the way behind the next exit that must be in time", 0, 1, 0.7,
+		"depth", "slo: share of the way behind the next exit that must be in time", 0, 1, 0.5,
 		NULL },
 	[FLUID_PLUS_AGE] = {
 		"age", "time in the system after which a sample goes first, in times of one alone", 1,
