@@ -16,7 +16,7 @@
 #include "error.h"
 #include "fnpu_sched.h"
 
-#define RUNS		3
+#define RUNS		5
 #define OVERLOAD	4.0
 
 const uint32_t bench_cost_sizes[COST_SIZES] = { 100, 1000, 10000 };

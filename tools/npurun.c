@@ -89,7 +89,8 @@ static const char usage[] =
 "  --device WHAT       kmd: device file (default " FNPU_DEVICE_PATH "); emu: properties of the\n"
 "                      NPU that are not the default, as functional=off,max_stack=1\n"
 "  --submit HOW        uring or ioctl (default: io_uring where it is allowed)\n"
-"  --policy NAME       scheduling policy: adaptive (default) or serial\n"
+"  --policy P          scheduling policy: adaptive (default), serial, lazy, fluid, fluid+, ...,\n"
+"                      as NAME[:parameter=value,...]; npusim --list-policies tells of all\n"
 "  --batch N           at most N samples per batch\n"
 "  --limit N           only the first N samples\n"
 "  --all-exits         no early exit: every sample runs to the last exit head\n"
@@ -153,7 +154,6 @@ static void set_option(struct options *o, int option)
 {
 	static const char *const backends[] = { "kmd", "emu", NULL };
 	static const char *const submissions[] = { "uring", "ioctl", NULL };
-	static const char *const policies[] = { "adaptive", "serial", NULL };
 	static const char *const progress[] = { "auto", "always", "never", NULL };
 
 	switch (option) {
@@ -170,7 +170,7 @@ static void set_option(struct options *o, int option)
 		o->submission = one_of("submit", optarg, submissions);
 		break;
 	case OPT_POLICY:
-		o->policy = one_of("policy", optarg, policies);
+		o->policy = optarg;
 		break;
 	case OPT_BATCH:
 		o->batch = (uint32_t)cli_number("batch", optarg, 1, FLUIDNPU_MAX_BATCH);

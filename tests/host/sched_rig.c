@@ -115,7 +115,6 @@ static void arrive(struct rig *r, uint64_t now)
 	const int ret = fnpu_sched_arrival(r->sched, now, id, &(struct fnpu_sched_request){
 		.deadline = a->deadline ? a->deadline : FNPU_SCHED_NEVER,
 		.model = a->model,
-		.stream = a->stream,
 		.priority = a->priority,
 		.flags = a->flags,
 	});

@@ -4,8 +4,8 @@
  * checks everything that must hold at each step, and writes down what happened.
  *
  * It is not the simulator's engine: it is as simple as can be, costs come from a formula that
- * one can do in one's head, and preemption is free. A layer takes first + more * (b - 1) cycles for b
- * samples. The record is a line per event, samples being letters in their order:
+ * one can do in one's head, and preemption is free. A layer takes first + more * (b - 1) cycles for
+ * b samples. The record is a line per event, samples being letters in their order:
  *
  *	0 start ab at 0		20 a exits at 0		20 inject c		35 yield
  *	40 b back at 3		41 drop d late
@@ -32,7 +32,7 @@ struct rig_model {
 	double shares[FNPU_SCHED_MAX_EXITS];	/* all 0: not known */
 };
 
-/** struct rig_arrival - a sample that comes at @at and wants to leave at @exit; @deadline: 0: none */
+/** struct rig_arrival - a sample that comes at @at and wants to leave at @exit; 0: no deadline */
 struct rig_arrival {
 	uint64_t at;
 	uint64_t deadline;
@@ -40,7 +40,6 @@ struct rig_arrival {
 	uint32_t model;
 	uint32_t priority;
 	uint32_t flags;
-	uint32_t stream;
 	uint64_t cancel;	/* when it is cancelled; 0: never */
 };
 

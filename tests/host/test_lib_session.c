@@ -273,6 +273,116 @@ static void serial_runs_one_at_a_time_in_order(void **state)
 	fnpu_session_close(s);
 }
 
+/* Every policy that a session takes; edge makes samples leave, which a device cannot. */
+static const char *const policies[] = {
+	"adaptive", "serial", "static", "static:size=4,delay=20", "lazy", "cellular", "clockwork",
+	"symphony", "drex", "fluid", "fluid+", "fluid+:objective=latency,margin=0",
+};
+
+static void every_policy_serves_all_with_the_right_results(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t p = 0; p < sizeof(policies) / sizeof(policies[0]); p++) {
+		struct fnpu_session *s = open_session(f, &(struct fnpu_session_options){
+			.policy = policies[p], .max_batch = 4, .queue_bound = 64,
+			.slo_ns = 1000000000 });
+		int got = 0, n;
+
+		for (int i = 0; i < 60; i++) {
+			assert_int_equal(submit(s, (uint64_t)i, i % 3 ? sure : unsure), 0);
+			if (i % 7)
+				continue;
+			n = fnpu_session_poll(s, f->results + got, MAX_RESULTS - (uint32_t)got);
+			assert_true(n >= 0);
+			got += n;
+		}
+		while ((n = fnpu_session_wait(s, f->results + got, MAX_RESULTS - (uint32_t)got, -1)) > 0)
+			got += n;
+		assert_int_equal(n, 0);
+		assert_int_equal(got, 60);
+		for (int i = 0; i < got; i++) {
+			const struct fnpu_result *r = &f->results[i];
+
+			assert_int_equal(r->status, 0);
+			assert_int_equal(r->exit_index, r->user_data % 3 ? 0 : 1);
+			assert_int_equal(r->head.class_index, r->user_data % 3 ? 1 : 3);
+		}
+		fnpu_session_close(s);
+	}
+}
+
+static void cellular_puts_back_what_goes_on_and_says_so(void **state)
+{
+	struct fixture *f = *state;
+	struct fnpu_session *s = open_session(f, &(struct fnpu_session_options){
+		.policy = "cellular" });
+
+	assert_int_equal(submit(s, 0, unsure), 0);
+	assert_int_equal(submit(s, 1, sure), 0);
+	assert_int_equal(collect(f, s), 2);
+	assert_int_equal(f->results[0].user_data, 1);
+	assert_int_equal(f->results[0].preempted, 0);
+	assert_int_equal(f->results[1].user_data, 0);
+	assert_int_equal(f->results[1].preempted, 1);
+	assert_int_equal(f->results[1].exit_index, 1);
+	assert_int_equal(f->results[1].batch, 1);
+	fnpu_session_close(s);
+}
+
+static void static_waits_in_device_time(void **state)
+{
+	struct fixture *f = *state;
+	struct fnpu_session *s = open_session(f, &(struct fnpu_session_options){
+		.policy = "static:size=4,delay=100" });
+	uint64_t alone = 0;
+
+	for (uint32_t l = 0; l < fnpu_model_info(f->model)->num_layers; l++)
+		alone += fnpu_model_cost(f->model, l, 1);
+	assert_int_equal(submit(s, 0, sure), 0);
+	assert_int_equal(collect(f, s), 1);
+	assert_true(f->results[0].started - f->results[0].arrived >= 100 * alone);
+	assert_true(f->results[0].started - f->results[0].arrived < 101 * alone);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(submit(s, 0, sure), 0);
+	assert_int_equal(collect(f, s), 4);
+	assert_true(f->results[0].started - f->results[0].arrived < alone);
+	fnpu_session_close(s);
+}
+
+static void deadlines_and_priorities_reach_the_scheduler(void **state)
+{
+	struct fixture *f = *state;
+	struct fnpu_session *s = open_session(f, &(struct fnpu_session_options){
+		.policy = "serial", .depth = 1 });
+	struct fnpu_request r = { .user_data = 1, .input = unsure, .input_bytes = LIB_MODEL_INPUTS,
+				  .format = FNPU_INPUT_I8_NHWC };
+
+	assert_int_equal(fnpu_session_submit(s, &r), 0);
+	assert_int_equal(fnpu_session_flush(s), 0);
+	r.user_data = 2;
+	assert_int_equal(fnpu_session_submit(s, &r), 0);
+	r.user_data = 3;
+	r.slo_ns = 1;
+	r.flags = FNPU_REQUEST_REJECT_LATE;
+	assert_int_equal(fnpu_session_submit(s, &r), 0);
+	r.user_data = 4;
+	r.slo_ns = 0;
+	r.flags = 0;
+	r.priority = FNPU_MAX_PRIORITY;
+	assert_int_equal(fnpu_session_submit(s, &r), 0);
+	assert_int_equal(collect(f, s), 4);
+	assert_int_equal(f->results[0].user_data, 3);
+	assert_int_equal(f->results[0].status, -ETIMEDOUT);
+	assert_non_null(f->results[0].reason);
+	assert_int_equal(f->results[1].user_data, 1);
+	assert_int_equal(f->results[2].user_data, 4);
+	assert_int_equal(f->results[3].user_data, 2);
+	r.priority++;
+	assert_int_equal(fnpu_session_submit(s, &r), -EINVAL);
+	fnpu_session_close(s);
+}
+
 static void failed_job_fails_exactly_its_unfinished_samples(void **state)
 {
 	struct fixture *f = *state;
@@ -457,6 +567,8 @@ static void wrong_options_are_refused_with_a_message(void **state)
 {
 	static const struct fnpu_session_options bad[] = {
 		{ .policy = "magic" },
+		{ .policy = "edge" },
+		{ .policy = "static:size=99" },
 		{ .submission = "pigeon" },
 		{ .depth = 65 },
 		{ .queue_bound = UINT32_MAX },
@@ -545,6 +657,10 @@ int main(void)
 		TEST(unfetched_results_hold_submission_back_but_lose_nothing),
 		TEST(adaptive_batches_what_waits_up_to_the_limit),
 		TEST(serial_runs_one_at_a_time_in_order),
+		TEST(every_policy_serves_all_with_the_right_results),
+		TEST(cellular_puts_back_what_goes_on_and_says_so),
+		TEST(static_waits_in_device_time),
+		TEST(deadlines_and_priorities_reach_the_scheduler),
 		cmocka_unit_test_setup_teardown(failed_job_fails_exactly_its_unfinished_samples,
 						setup_broken, teardown),
 		TEST(close_with_jobs_in_flight_leaves_the_device_usable),

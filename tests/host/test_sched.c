@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The scheduling core itself: what it refuses, whom it puts first, whom it drops, what it learns. */
+/* The scheduling core itself: what it refuses, whom it puts first and drops, what it learns. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -68,7 +68,6 @@ static uint32_t fill(uint32_t waiting)
 			.at = at,
 			.deadline = at + 60 + (random >> 8) % (waiting * 100),
 			.exit = (random >> 28) % 4,
-			.stream = i % 7,
 		};
 	}
 	return waiting + MORE;

@@ -401,6 +401,93 @@ static void fluid_injects_no_more_than_the_deadlines_of_the_saved_allow(void **s
 		   "68 e exits at 0\n");
 }
 
+static void fluid_plus_stops_a_deep_batch_for_what_is_sooner_done(void **state)
+{
+	/*
+	 * Of ten samples nine leave behind the first of six layers. At 10 a has not left: five layers
+	 * and 50 cycles to go, an index of 1/50. b, c and d have one of 0.9 / 10 each, for batches
+	 * gain nothing here. So a is stopped, and goes on when none of them is left, in the order of
+	 * their deadlines. A look is taken half way through the last layer before an exit, as if
+	 * nobody left there: at 5, 15 and 25. The last two times nobody is left to be handed back.
+	 */
+	static const struct rig_model steep = {
+		.layers = 6, .max_batch = 4, .num_exits = 2, .exits = { 0, 5 }, .first = 10,
+		.more = 10, .shares = { 0.9, 0.1 },
+	};
+	static const struct rig_arrival arrivals[] = {
+		{ .at = 0, .exit = 1, .deadline = 900 }, { .at = 2, .exit = 0, .deadline = 500 },
+		{ .at = 3, .exit = 0, .deadline = 400 }, { .at = 4, .exit = 0, .deadline = 600 },
+	};
+
+	(void)state;
+	rig_expect("fluid+:objective=latency", &steep, 1, arrivals, COUNT(arrivals),
+		   "0 start a at 0\n"
+		   "5 yield\n"
+		   "10 a back at 1\n"
+		   "10 start c at 0\n"
+		   "15 yield\n"
+		   "20 c exits at 0\n"
+		   "20 start b at 0\n"
+		   "25 yield\n"
+		   "30 b exits at 0\n"
+		   "30 start d at 0\n"
+		   "40 d exits at 0\n"
+		   "40 start a at 1\n"
+		   "90 a exits at 1\n");
+}
+
+static void fluid_plus_serves_the_hopeless_last_and_alone(void **state)
+{
+	/*
+	 * At 40 b, due at 60, needs 20 to the next exit and half of 20 behind it: hopeless. c and
+	 * d can bear a batch of two, 48 until 90. Then b runs, until e comes: it stops at the next
+	 * layer, and goes on when e has left.
+	 */
+	static const struct rig_arrival arrivals[] = {
+		{ .at = 0, .exit = 1, .deadline = 100 }, { .at = 1, .exit = 1, .deadline = 60 },
+		{ .at = 2, .exit = 1, .deadline = 90 }, { .at = 3, .exit = 1, .deadline = 95 },
+		{ .at = 93, .exit = 0, .deadline = 200 },
+	};
+
+	(void)state;
+	EXPECT("fluid+", arrivals,
+	       "0 start a at 0\n"
+	       "40 a exits at 1\n"
+	       "40 start cd at 0\n"
+	       "88 c exits at 1\n"
+	       "88 d exits at 1\n"
+	       "88 start b at 0\n"
+	       "93 yield\n"
+	       "98 b back at 1\n"
+	       "98 start e at 0\n"
+	       "118 e exits at 0\n"
+	       "118 start b at 1\n"
+	       "148 b exits at 1\n");
+}
+
+static void fluid_plus_gives_one_up_to_save_two(void **state)
+{
+	/*
+	 * At 40 b alone could make it until 82, but c and d, due at 93, would then be too late: after
+	 * the 30 that b can be expected to take, and 40 of their own. Without b both make it: 88.
+	 * (Before 15 they could have had a stopped at its exit.)
+	 */
+	static const struct rig_arrival arrivals[] = {
+		{ .at = 0, .exit = 1, .deadline = 60 }, { .at = 16, .exit = 1, .deadline = 82 },
+		{ .at = 17, .exit = 1, .deadline = 93 }, { .at = 18, .exit = 1, .deadline = 93 },
+	};
+
+	(void)state;
+	EXPECT("fluid+", arrivals,
+	       "0 start a at 0\n"
+	       "40 a exits at 1\n"
+	       "40 start cd at 0\n"
+	       "88 c exits at 1\n"
+	       "88 d exits at 1\n"
+	       "88 start b at 0\n"
+	       "128 b exits at 1\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +506,9 @@ int main(void)
 		cmocka_unit_test(drex_buffers_what_is_left_behind_an_exit),
 		cmocka_unit_test(drex_flushes_what_has_waited_long_enough),
 		cmocka_unit_test(fluid_injects_no_more_than_the_deadlines_of_the_saved_allow),
+		cmocka_unit_test(fluid_plus_stops_a_deep_batch_for_what_is_sooner_done),
+		cmocka_unit_test(fluid_plus_serves_the_hopeless_last_and_alone),
+		cmocka_unit_test(fluid_plus_gives_one_up_to_save_two),
 		cmocka_unit_test(fluid_fills_the_holes_that_exits_leave),
 	};
 

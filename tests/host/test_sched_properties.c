@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * What holds under every policy, with random traces. The toy NPU of sched_rig.h checks at each step
- * that no sample is lost or doubled, that a batch has one network, one layer and no more samples than
- * allowed, that merges conserve samples, and that a policy that says so never idles.
+ * that no sample is lost or doubled, that a batch has one network, one layer and no more samples
+ * than allowed, that merges conserve samples, and that a policy that says so never idles.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,7 +64,6 @@ static void draw(struct rig_arrival *arrivals, uint32_t num, uint32_t num_models
 			.model = model,
 			.exit = below(&state, nets[model].num_exits),
 			.priority = below(&state, 8) ? 0 : below(&state, 3),
-			.stream = below(&state, 5),
 		};
 		if (below(&state, 6))
 			a->deadline = now + 40 + below(&state, 700);
@@ -217,7 +216,7 @@ static uint64_t overload(const char *policy, uint64_t deadline, bool *starved)
  */
 static void nobody_starves_unless_the_policy_says_so(void **state)
 {
-	/* static waits for two, half of 60. fluid+ promises its age, in times of the 60 cycles of one alone, and a batch. */
+	/* static: its delay of half of 60. fluid+: its age, in times of 60, and two batches. */
 	static const struct {
 		const char *policy;
 		uint64_t bound;

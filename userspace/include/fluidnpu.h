@@ -242,13 +242,18 @@ int fnpu_model_check(const struct fnpu_model *model, const struct fnpu_device *d
 
 /**
  * struct fnpu_session_options - all zero is a good default
- * @policy: scheduling policy: "adaptive" (NULL) or "serial"
+ * @policy: scheduling policy, as "name" or "name:parameter=value,...": adaptive (NULL), serial,
+ *	static, lazy, cellular, clockwork, symphony, drex, fluid or fluid+ (npusim --list-policies
+ *	tells what they do). Those that stop batches have one job in flight, whatever @depth says,
+ *	and take memory for the state of all samples
  * @submission: "uring", "ioctl", or NULL: io_uring where it is allowed, otherwise ioctl.
  *	emu has neither and takes any
  * @max_batch: samples per job; 0, or more than device and model can: what they can
  * @queue_bound: samples that may wait; 0: four full batches
  * @depth: jobs in flight; 0: 2, which hides the host's work behind the NPU's
  * @flags: FNPU_SESSION_*
+ * @slo_ns: deadline of a sample that has none of its own, in device time after its submission;
+ *	0: none
  */
 struct fnpu_session_options {
 	const char *policy;
@@ -257,7 +262,12 @@ struct fnpu_session_options {
 	uint32_t queue_bound;
 	uint32_t depth;
 	uint32_t flags;
+	uint64_t slo_ns;
 };
+
+#define FNPU_REQUEST_BEST_EFFORT	(1u << 0)	/* after all others, whatever its deadline */
+#define FNPU_REQUEST_REJECT_LATE	(1u << 1)	/* fail with -ETIMEDOUT once it must be late */
+#define FNPU_MAX_PRIORITY		7u
 
 /** enum fnpu_input_format - how a sample's input lies in memory */
 enum fnpu_input_format {
@@ -274,6 +284,9 @@ enum fnpu_input_format {
  * @format: of @input
  * @exit_index: where it leaves on an NPU without FLUIDNPU_FEATURE_FUNCTIONAL, which looks at no
  *	input: @input may be NULL there; otherwise ignored
+ * @slo_ns: deadline, in device time after its submission; 0: the session's
+ * @priority: 0..FNPU_MAX_PRIORITY; a higher one goes first
+ * @flags: FNPU_REQUEST_*
  */
 struct fnpu_request {
 	uint64_t user_data;
@@ -281,6 +294,9 @@ struct fnpu_request {
 	size_t input_bytes;
 	enum fnpu_input_format format;
 	uint32_t exit_index;
+	uint64_t slo_ns;
+	uint32_t priority;
+	uint32_t flags;
 };
 
 /**
@@ -316,6 +332,8 @@ struct fnpu_head {
  * @queued: device time when its job reached the device
  * @started: device time when its job's first layer started
  * @batch: samples of its job
+ * @preempted: how often it was stopped and put back into the queue; the three above are then of
+ *	its last job
  *
  * Device times are cycles of fnpu_device_info.clock_hz. @heads and @logits are valid
  * until the session's next poll, wait, drain or close.
@@ -332,6 +350,7 @@ struct fnpu_result {
 	uint64_t queued;
 	uint64_t started;
 	uint32_t batch;
+	uint32_t preempted;
 };
 
 /**

@@ -81,10 +81,14 @@ struct fnpu_context {
  * @submit: take @count jobs, which run in this order. 0: each of them
  *	will end with a JOB event, also when the driver refuses it later; otherwise none
  *	was taken. The sample and BO arrays must stay until that event.
+ * @inject: take a job that is to join what runs (DRM_FLUIDNPU_INJECT), at once; otherwise as
+ *	@submit
+ * @yield: ask for the samples of a job back (DRM_FLUIDNPU_YIELD), at once; 0 also when it is over
  * @kick: hand over what @submit took; NULL when @submit does
  * @next_event: 1 and the oldest event, or 0, or a negative errno: the ring is broken
  * @wait: kick, and until there may be an event. 0, -ETIMEDOUT, -EINTR or a reason why none will
- *	come any more. @timeout_ns negative: no limit.
+ *	come any more. @timeout_ns negative: no limit. Where it makes the events, device time does
+ *	not go beyond @until, and 0 may mean that it has come there.
  * @fd: readable when there may be an event; -1: @wait makes them
  * @now: device time, where it can be told without a system call, or NULL
  */
@@ -102,9 +106,12 @@ struct fnpu_backend_ops {
 	const char *(*submission)(const struct fnpu_context *ctx);
 	int (*submit)(struct fnpu_context *ctx, const struct drm_fluidnpu_job *jobs,
 		      uint32_t count, struct fnpu_error *error);
+	int (*inject)(struct fnpu_context *ctx, const struct drm_fluidnpu_job *job,
+		      struct fnpu_error *error);
+	int (*yield)(struct fnpu_context *ctx, uint64_t user_data);
 	int (*kick)(struct fnpu_context *ctx);
 	int (*next_event)(struct fnpu_context *ctx, struct drm_fluidnpu_event *event);
-	int (*wait)(struct fnpu_context *ctx, int64_t timeout_ns);
+	int (*wait)(struct fnpu_context *ctx, int64_t timeout_ns, uint64_t until);
 	int (*fd)(const struct fnpu_context *ctx);
 	uint64_t (*now)(const struct fnpu_context *ctx);
 };

@@ -49,9 +49,13 @@ struct emu_ctx {
 	bool closed;
 };
 
-/** struct emu_job - one per entry of the submission ring; sqe.cookie is its index */
+/**
+ * struct emu_job - one per entry of the submission ring; sqe.cookie is its index
+ * @owner: NULL: a YIELD, or nobody any more
+ */
 struct emu_job {
 	struct emu_ctx *owner;
+	bool yield;
 	uint64_t user_data;
 	uint32_t reserved;
 	uint64_t samples[FLUIDNPU_MAX_BATCH];
@@ -207,6 +211,9 @@ static void handle_job(struct emu *emu, struct emu_job *job, const struct fluidn
 {
 	struct emu_ctx *owner = job->owner;
 
+	if (job->yield)
+		emu->in_flight--;
+	job->yield = false;
 	if (!owner)
 		return;
 	owner->reserved -= job->reserved - 1;
@@ -243,7 +250,8 @@ static void drain_cq(struct emu *emu)
 			continue;
 		if (cqe.type == FLUIDNPU_CQE_JOB)
 			handle_job(emu, &emu->jobs[cqe.cookie], &cqe);
-		else if (cqe.type == FLUIDNPU_CQE_EXIT || cqe.type == FLUIDNPU_CQE_HEAD)
+		else if (cqe.type == FLUIDNPU_CQE_EXIT || cqe.type == FLUIDNPU_CQE_HEAD ||
+			 cqe.type == FLUIDNPU_CQE_YIELD)
 			handle_sample(&emu->jobs[cqe.cookie], &cqe);
 	}
 	if (any)
@@ -489,7 +497,17 @@ static int check_job(const struct fnpu_context *ctx, const struct drm_fluidnpu_j
 	return 0;
 }
 
-static void fill_entry(struct emu *emu, struct emu_ctx *ectx, const struct drm_fluidnpu_job *job)
+/* The entry at the tail is there. */
+static void ring_doorbell(struct emu *emu)
+{
+	emu->in_flight++;
+	emu->tail = (emu->tail + 1) % QUEUE_ENTRIES;
+	reg_write(emu, FLUIDNPU_REG_DOORBELL(QUEUE), emu->tail);
+	drain_cq(emu);		/* a job may fail at once */
+}
+
+static void fill_entry(struct emu *emu, struct emu_ctx *ectx, const struct drm_fluidnpu_job *job,
+		       uint8_t opcode)
 {
 	const uint8_t *from = (const uint8_t *)(uintptr_t)job->samples.array;
 	const uint64_t table = (uint64_t)emu->tail * FLUIDNPU_MAX_BATCH;
@@ -512,7 +530,7 @@ static void fill_entry(struct emu *emu, struct emu_ctx *ectx, const struct drm_f
 		};
 	}
 	emu->sq[emu->tail] = (struct fluidnpu_hw_sqe){
-		.opcode = FLUIDNPU_OP_RUN,
+		.opcode = opcode,
 		.flags = job->flags & DRM_FLUIDNPU_JOB_NO_EXIT ? FLUIDNPU_SQE_NO_EXIT : 0,
 		.as_id = AS_ID,
 		.num_samples = job->samples.count,
@@ -523,14 +541,19 @@ static void fill_entry(struct emu *emu, struct emu_ctx *ectx, const struct drm_f
 	};
 	ectx->reserved += record->reserved;
 	ectx->in_flight++;
-	emu->in_flight++;
-	emu->tail = (emu->tail + 1) % QUEUE_ENTRIES;
-	reg_write(emu, FLUIDNPU_REG_DOORBELL(QUEUE), emu->tail);
-	drain_cq(emu);		/* a job may fail at once */
+	ring_doorbell(emu);
 }
 
-static int emu_submit(struct fnpu_context *ctx, const struct drm_fluidnpu_job *jobs,
-		      uint32_t count, struct fnpu_error *error)
+/* Room in the submission ring, if need be by letting time pass. */
+static bool make_room(struct emu *emu)
+{
+	while (emu->in_flight == QUEUE_ENTRIES - 1 && step(emu))
+		;
+	return emu->in_flight < QUEUE_ENTRIES - 1;
+}
+
+static int take_jobs(struct fnpu_context *ctx, const struct drm_fluidnpu_job *jobs,
+		     uint32_t count, uint8_t opcode, struct fnpu_error *error)
 {
 	struct emu *emu = ctx->device->priv;
 	struct emu_ctx *ectx = ctx->priv;
@@ -546,18 +569,69 @@ static int emu_submit(struct fnpu_context *ctx, const struct drm_fluidnpu_job *j
 	if (events > ctx->entries - (ctx->ring->producer - ctx->consumer) - ectx->reserved)
 		ret = fnpu_fail(error, -ENOBUFS, "the event ring is full");
 	for (uint32_t i = 0; !ret && i < count; i++) {
-		while (emu->in_flight == QUEUE_ENTRIES - 1 && step(emu))
-			;
-		if (emu->in_flight == QUEUE_ENTRIES - 1)
-			ret = fnpu_fail(error, -EIO, "the emulated NPU has stopped");
+		if (make_room(emu))
+			fill_entry(emu, ectx, &jobs[i], opcode);
 		else
-			fill_entry(emu, ectx, &jobs[i]);
+			ret = fnpu_fail(error, -EIO, "the emulated NPU has stopped");
 	}
 	pthread_mutex_unlock(&emu->lock);
 	return ret;
 }
 
-static int emu_wait(struct fnpu_context *ctx, int64_t timeout_ns)
+static int emu_submit(struct fnpu_context *ctx, const struct drm_fluidnpu_job *jobs,
+		      uint32_t count, struct fnpu_error *error)
+{
+	return take_jobs(ctx, jobs, count, FLUIDNPU_OP_RUN, error);
+}
+
+static int emu_inject(struct fnpu_context *ctx, const struct drm_fluidnpu_job *job,
+		      struct fnpu_error *error)
+{
+	return take_jobs(ctx, job, 1, FLUIDNPU_OP_INJECT, error);
+}
+
+static bool is_job(const struct emu *emu, const struct emu_ctx *ectx, unsigned int i,
+		   uint64_t user_data)
+{
+	return emu->jobs[i].owner == ectx && emu->jobs[i].user_data == user_data;
+}
+
+static int emu_yield(struct fnpu_context *ctx, uint64_t user_data)
+{
+	struct emu *emu = ctx->device->priv;
+	struct emu_ctx *ectx = ctx->priv;
+	unsigned int job = 0;
+	int ret = 0;
+
+	pthread_mutex_lock(&emu->lock);
+	if (!make_room(emu))
+		ret = -EIO;
+	while (!ret && job < QUEUE_ENTRIES && !is_job(emu, ectx, job, user_data))
+		job++;
+	if (!ret && job < QUEUE_ENTRIES) {
+		emu->jobs[emu->tail] = (struct emu_job){ .yield = true };
+		emu->sq[emu->tail] = (struct fluidnpu_hw_sqe){
+			.opcode = FLUIDNPU_OP_YIELD,
+			.cookie = emu->tail,
+			.target = job,
+		};
+		ring_doorbell(emu);
+	}
+	pthread_mutex_unlock(&emu->lock);
+	return ret;
+}
+
+/* Nothing happens until @until, or it has come. */
+static bool pass_time(struct emu *emu, uint64_t until)
+{
+	if (fnpu_dev_deadline(emu->dev) < until)
+		return false;
+	if (until > emu->now)
+		emu->now = until;
+	return true;
+}
+
+static int emu_wait(struct fnpu_context *ctx, int64_t timeout_ns, uint64_t until)
 {
 	struct emu *emu = ctx->device->priv;
 	struct emu_ctx *ectx = ctx->priv;
@@ -565,11 +639,14 @@ static int emu_wait(struct fnpu_context *ctx, int64_t timeout_ns)
 
 	(void)timeout_ns;	/* virtual time does not make anybody wait */
 	pthread_mutex_lock(&emu->lock);
-	while (ctx->ring->producer == ctx->consumer && ectx->in_flight)
+	while (ctx->ring->producer == ctx->consumer && (ectx->in_flight || until != FNPU_NEVER)) {
+		if (until != FNPU_NEVER && pass_time(emu, until))
+			break;
 		if (!step(emu)) {
 			ret = -EIO;	/* FLUIDNPU_STATUS_FATAL: the rings are lost */
 			break;
 		}
+	}
 	pthread_mutex_unlock(&emu->lock);
 	return ret;
 }
@@ -603,6 +680,8 @@ const struct fnpu_backend_ops fnpu_backend_emu = {
 	.ctx_destroy = emu_ctx_destroy,
 	.submission = emu_submission,
 	.submit = emu_submit,
+	.inject = emu_inject,
+	.yield = emu_yield,
 	.next_event = fnpu_ring_pop,
 	.wait = emu_wait,
 	.fd = emu_fd,

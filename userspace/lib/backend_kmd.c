@@ -281,6 +281,35 @@ static int kmd_kick(struct fnpu_context *ctx)
 	return kctx->uring ? kmd_uring_kick(ctx) : 0;
 }
 
+static int kmd_inject(struct fnpu_context *ctx, const struct drm_fluidnpu_job *job,
+		      struct fnpu_error *error)
+{
+	const struct kmd_ctx *kctx = ctx->priv;
+	struct drm_fluidnpu_submit args = {
+		.ctx_id = ctx->id,
+		.jobs = { .stride = sizeof(*job), .count = 1, .array = (uintptr_t)job },
+	};
+	int ret = kmd_kick(ctx);
+
+	if (ret)
+		return fnpu_fail(error, ret, "the driver took no jobs: %s", strerror(-ret));
+	if (!drmIoctl(kctx->fd, DRM_IOCTL_FLUIDNPU_INJECT, &args))
+		return 0;
+	ret = -errno;
+	return fnpu_fail(error, ret, "the driver refused to inject a job: %s", strerror(-ret));
+}
+
+static int kmd_yield(struct fnpu_context *ctx, uint64_t user_data)
+{
+	const struct kmd_ctx *kctx = ctx->priv;
+	struct drm_fluidnpu_yield args = { .ctx_id = ctx->id, .user_data = user_data };
+	const int ret = kmd_kick(ctx);
+
+	if (ret)
+		return ret;
+	return drmIoctl(kctx->fd, DRM_IOCTL_FLUIDNPU_YIELD, &args) && errno != ENOENT ? -errno : 0;
+}
+
 static int kmd_next_event(struct fnpu_context *ctx, struct drm_fluidnpu_event *event)
 {
 	const struct kmd_ctx *kctx = ctx->priv;
@@ -288,11 +317,13 @@ static int kmd_next_event(struct fnpu_context *ctx, struct drm_fluidnpu_event *e
 	return kctx->uring ? kmd_uring_next_event(ctx, event) : fnpu_ring_pop(ctx, event);
 }
 
-static int kmd_wait(struct fnpu_context *ctx, int64_t timeout_ns)
+static int kmd_wait(struct fnpu_context *ctx, int64_t timeout_ns, uint64_t until)
 {
 	const struct kmd_ctx *kctx = ctx->priv;
 	struct pollfd pfd = { .fd = kctx->fd, .events = POLLIN };
 	int timeout_ms = -1, ret;
+
+	(void)until;	/* time passes by itself */
 
 	if (kctx->uring)
 		return kmd_uring_wait(ctx, timeout_ns);
@@ -326,6 +357,8 @@ const struct fnpu_backend_ops fnpu_backend_kmd = {
 	.ctx_destroy = kmd_ctx_destroy,
 	.submission = kmd_submission,
 	.submit = kmd_submit,
+	.inject = kmd_inject,
+	.yield = kmd_yield,
 	.kick = kmd_kick,
 	.next_event = kmd_next_event,
 	.wait = kmd_wait,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -51,11 +52,12 @@ static int index_init(struct index_queue *q, uint32_t room)
 static int open_tables(struct fnpu_session *s, struct fnpu_error *error)
 {
 	s->slots = calloc(s->num_slots, sizeof(*s->slots));
-	s->jobs = calloc(s->depth, sizeof(*s->jobs));
+	s->jobs = calloc(s->num_jobs, sizeof(*s->jobs));
+	s->batches = calloc(s->depth, sizeof(*s->batches));
 	s->batch_jobs = calloc(s->depth, sizeof(*s->batch_jobs));
 	if (s->flags & FNPU_SESSION_NO_EXIT)
 		s->heads = calloc((size_t)s->num_slots * s->info->num_exits, sizeof(*s->heads));
-	if (!s->slots || !s->jobs || !s->batch_jobs ||
+	if (!s->slots || !s->jobs || !s->batches || !s->batch_jobs ||
 	    ((s->flags & FNPU_SESSION_NO_EXIT) && !s->heads) ||
 	    index_init(&s->free_slots, s->num_slots) || index_init(&s->done, s->num_slots) ||
 	    index_init(&s->taken, s->num_slots))
@@ -86,7 +88,7 @@ static int open_buffers(struct fnpu_session *s, struct fnpu_error *error)
 	const size_t counts[NUM_BUFFERS] = {
 		[BUFFER_PROGRAM] = 1,
 		[BUFFER_INPUTS] = s->num_slots,
-		[BUFFER_STATES] = (size_t)s->depth * s->max_batch,
+		[BUFFER_STATES] = s->preempts ? s->num_slots : (size_t)s->depth * s->max_batch,
 		[BUFFER_LOGITS] = s->num_slots,
 	};
 	const size_t strides[NUM_BUFFERS] = {
@@ -110,13 +112,37 @@ static int open_buffers(struct fnpu_session *s, struct fnpu_error *error)
 	return 0;
 }
 
+/* In cycles, at least one; 0 stays 0: none. */
+static uint64_t cycles_of(const struct fnpu_session *s, uint64_t ns)
+{
+	const double cycles = (double)ns * fnpu_device_info(s->device)->clock_hz / 1e9;
+
+	if (cycles >= (double)(UINT64_MAX / 2))
+		return 0;
+	return ns && cycles < 1 ? 1 : (uint64_t)cycles;
+}
+
+/* Where device time is only told by events, the first guess needs a reading. */
+static int open_clock(struct fnpu_session *s, struct fnpu_error *error)
+{
+	struct fnpu_counters counters;
+	int ret = s->device->ops->counters(s->device, &counters);
+
+	if (ret)
+		return fnpu_fail(error, ret, "cannot read the device's clock: %s", strerror(-ret));
+	s->heard = fnpu_session_host_ns();
+	s->heard_time = counters.time;
+	s->device_time = counters.time;
+	return 0;
+}
+
 static int open_context(struct fnpu_session *s, const char *submission, struct fnpu_error *error)
 {
 	/* The driver reserves for the worst case that it knows of, not for this program. */
 	uint32_t per_sample = s->flags & FNPU_SESSION_NO_EXIT ? FLUIDNPU_MAX_EXITS : 1;
 
-	return fnpu_context_create(s->device, submission, s->depth, s->max_batch * per_sample + 1,
-				   &s->ctx, error);
+	return fnpu_context_create(s->device, submission, s->num_jobs,
+				   s->max_batch * per_sample + 1, &s->ctx, error);
 }
 
 int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model,
@@ -145,6 +171,8 @@ int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model
 	s->flags = o->flags;
 	s->epoll_fd = -1;
 	s->ready_fd = -1;
+	s->timer_fd = -1;
+	s->slo_cycles = cycles_of(s, o->slo_ns);
 	s->max_batch = min_u32(s->info->max_batch, device_batch);
 	if (o->max_batch)
 		s->max_batch = min_u32(s->max_batch, o->max_batch);
@@ -156,6 +184,10 @@ int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model
 			   s->info->input_scale, s->info->input_zero_point);
 
 	ret = fnpu_session_open_sched(s, o->policy, bound, error);
+	/* where batches are stopped, any of its samples may have been injected alone */
+	s->num_jobs = s->preempts ? s->max_batch + 1 : s->depth;
+	if (!ret)
+		ret = open_clock(s, error);
 	if (!ret)
 		ret = open_tables(s, error);
 	if (!ret)
@@ -178,6 +210,8 @@ void fnpu_session_close(struct fnpu_session *s)
 		close(s->epoll_fd);
 	if (s->ready_fd >= 0)
 		close(s->ready_fd);
+	if (s->timer_fd >= 0)
+		close(s->timer_fd);
 	fnpu_context_destroy(s->ctx);
 	for (int i = 0; i < NUM_BUFFERS; i++)
 		fnpu_bo_free(s->bos[i]);
@@ -186,8 +220,10 @@ void fnpu_session_close(struct fnpu_session *s)
 	free(s->free_slots.items);
 	free(s->heads);
 	free(s->batch_jobs);
+	free(s->batches);
 	free(s->jobs);
 	free(s->slots);
+	free(s->layer_groups);
 	free(s->group_layers);
 	fnpu_sched_free(s->sched);
 	free(s);
@@ -208,6 +244,10 @@ static int check_request(struct fnpu_session *s, const struct fnpu_request *r)
 	if (is_traced(s) && r->exit_index >= s->info->num_exits)
 		return fnpu_fail(&s->error, -EINVAL, "exit %u does not exist, model %s has %u",
 				 r->exit_index, s->info->name, s->info->num_exits);
+	if (r->priority > FNPU_MAX_PRIORITY ||
+	    r->flags & ~(FNPU_REQUEST_BEST_EFFORT | FNPU_REQUEST_REJECT_LATE))
+		return fnpu_fail(&s->error, -EINVAL, "priority %u or flags %#x do not exist",
+				 r->priority, r->flags);
 	if (!r->input)
 		return is_traced(s) ? 0 : fnpu_fail(&s->error, -EINVAL, "there is no input");
 	switch (r->format) {
@@ -247,6 +287,19 @@ static void store_input(struct fnpu_session *s, const struct fnpu_request *r, ui
 	}
 }
 
+static int tell_sched(struct fnpu_session *s, uint32_t index, const struct fnpu_request *r)
+{
+	const uint64_t slo = r->slo_ns ? cycles_of(s, r->slo_ns) : s->slo_cycles;
+	const uint64_t now = fnpu_session_now(s);
+
+	return fnpu_sched_arrival(s->sched, now, index, &(struct fnpu_sched_request){
+		.deadline = slo ? now + slo : FNPU_SCHED_NEVER,
+		.priority = r->priority,
+		.flags = (r->flags & FNPU_REQUEST_BEST_EFFORT ? FNPU_SCHED_BEST_EFFORT : 0) |
+			 (r->flags & FNPU_REQUEST_REJECT_LATE ? FNPU_SCHED_REJECT_LATE : 0),
+	});
+}
+
 int fnpu_session_submit(struct fnpu_session *s, const struct fnpu_request *request)
 {
 	struct slot *slot;
@@ -259,9 +312,7 @@ int fnpu_session_submit(struct fnpu_session *s, const struct fnpu_request *reque
 	if (ret)
 		return ret;
 	if (!s->free_slots.count ||
-	    fnpu_sched_arrival(s->sched, s->device_time,
-			       s->free_slots.items[s->free_slots.head],
-			       &(struct fnpu_sched_request){ .deadline = FNPU_SCHED_NEVER })) {
+	    tell_sched(s, s->free_slots.items[s->free_slots.head], request)) {
 		s->stats.rejected++;
 		return fnpu_fail(&s->error, -EAGAIN, "the queue is full: fetch results first");
 	}
@@ -314,14 +365,30 @@ const char *fnpu_session_error(const struct fnpu_session *s)
 /*
  * The back end's descriptor tells of events, ready_fd of what only this session
  * knows: samples to be started, results left over, and, without a descriptor of the back
- * end (emu), that device time should move on.
+ * end (emu), that device time should move on. timer_fd tells that the policy's time has come.
  */
+static void arm_timer(struct fnpu_session *s)
+{
+	const uint64_t next = fnpu_session_next_time(s);
+	struct itimerspec spec = { 0 };		/* off */
+	int64_t ns;
+
+	if (next != FNPU_SCHED_NEVER) {
+		ns = fnpu_session_host_until(s, next) + 1;
+		spec.it_value.tv_sec = ns / 1000000000;
+		spec.it_value.tv_nsec = ns % 1000000000;
+	}
+	timerfd_settime(s->timer_fd, 0, &spec, NULL);
+}
+
 void fnpu_session_update_fd(struct fnpu_session *s)
 {
 	bool self_driven = s->device->ops->fd(s->ctx) < 0;
 	bool ready = s->unseen || s->done.count || (self_driven && fnpu_session_pending(s));
 	uint64_t value = 1;
 
+	if (s->timer_fd >= 0)
+		arm_timer(s);
 	if (s->ready_fd < 0 || ready == s->ready_set)
 		return;
 	if (ready ? write(s->ready_fd, &value, sizeof(value)) == sizeof(value) :
@@ -344,9 +411,11 @@ static int open_fds(struct fnpu_session *s)
 	s->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	ret = s->ready_fd < 0 || s->epoll_fd < 0 ? -errno : add_to_epoll(s->epoll_fd, s->ready_fd);
-	if (!ret && backend_fd >= 0)
-		ret = add_to_epoll(s->epoll_fd, backend_fd);
-	return ret;
+	if (ret || backend_fd < 0)
+		return ret;
+	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	ret = s->timer_fd < 0 ? -errno : add_to_epoll(s->epoll_fd, s->timer_fd);
+	return ret ? ret : add_to_epoll(s->epoll_fd, backend_fd);
 }
 
 int fnpu_session_fd(struct fnpu_session *s)
@@ -361,8 +430,11 @@ int fnpu_session_fd(struct fnpu_session *s)
 			close(s->ready_fd);
 		if (s->epoll_fd >= 0)
 			close(s->epoll_fd);
+		if (s->timer_fd >= 0)
+			close(s->timer_fd);
 		s->ready_fd = -1;
 		s->epoll_fd = -1;
+		s->timer_fd = -1;
 		return fnpu_fail(&s->error, ret, "no file descriptor: %s", strerror(-ret));
 	}
 	fnpu_session_update_fd(s);

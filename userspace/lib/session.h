@@ -4,16 +4,18 @@
  *
  *	session.c	open and close, buffers, submit, small queries
  *	session_sched.c	the scheduler's tables
- *	session_run.c	decisions to jobs, events to results, waiting
+ *	session_run.c	decisions to jobs, events to results
+ *	session_wait.c	time, and waiting for it to bring something
  *
  * A sample lives in a slot from submit until the call after the one that returned
  * its result:
  *
  *	FREE ──submit──► WAITING ──START──► RUNNING ──EXIT event──► DONE ──poll──► TAKEN ──► FREE
- *	                                       └──────job failed──────┘
+ *	                    ▲                  │└─────job failed──────┘
+ *	                    └───YIELD event────┘
  *
- * A slot has its place in the input and logits buffers for good; a job has
- * state for max_batch samples. Numbers that go through the driver carry a generation in
+ * A slot has its place in the input and logits buffers for good. So it has for its state where the
+ * policy stops batches; otherwise a job has state for max_batch samples. Numbers that go through the driver carry a generation in
  * their upper half, so that an event of a former life is recognized.
  */
 #ifndef FNPU_SESSION_H
@@ -44,9 +46,10 @@ struct slot {
 	struct fnpu_result result;
 };
 
-/** struct job - a batch; its number is the scheduler's batch number */
+/** struct job - of the device; @batch: the scheduler's, of which it is a part: INJECTs are others */
 struct job {
 	bool busy;
+	uint32_t batch;
 	uint32_t generation;
 	uint32_t count;
 	uint32_t slots[FLUIDNPU_MAX_BATCH];
@@ -59,6 +62,18 @@ struct index_queue {
 	uint32_t room;
 	uint32_t head;
 	uint32_t count;
+};
+
+/**
+ * struct batch - the scheduler's, while it is in flight
+ * @jobs: of it that the device has
+ * @stop: group before which it is to stop, or FNPU_SCHED_NO_STOP
+ * @stop_time: when to YIELD for that, or FNPU_SCHED_NEVER
+ */
+struct batch {
+	uint32_t jobs;
+	uint32_t stop;
+	uint64_t stop_time;
 };
 
 enum session_buffer {
@@ -78,11 +93,17 @@ enum session_buffer {
  * @free_slots, @done, @taken: slots in these states
  * @waiting, @running: numbers of slots in these states
  * @group_layers: first layer of each group of layers, which is a layer to the scheduler
+ * @layer_groups: the other way round
+ * @preempts: the policy stops batches
+ * @slo_cycles: deadline of samples without one
  * @unseen: samples came since the scheduler was last asked
- * @batch_jobs: jobs decided and not yet submitted
- * @device_time: latest that was heard of
+ * @num_jobs: of @jobs; @batches: @depth
+ * @batch_jobs: @num_batch_jobs jobs decided and not yet submitted
+ * @device_time: latest that is known of
+ * @heard: host time at which @heard_time was
  * @broken: negative errno once the device is lost
- * @epoll_fd, @ready_fd: made by fnpu_session_fd(), or -1; @ready_set: @ready_fd is readable
+ * @epoll_fd, @ready_fd, @timer_fd: made by fnpu_session_fd(), or -1; @ready_set: @ready_fd is
+ *	readable
  */
 struct fnpu_session {
 	struct fnpu_device *device;
@@ -91,6 +112,10 @@ struct fnpu_session {
 	struct fnpu_context *ctx;
 	struct fnpu_sched *sched;
 	uint32_t *group_layers;
+	uint32_t *layer_groups;
+	uint32_t num_groups;
+	bool preempts;
+	uint64_t slo_cycles;
 	uint32_t flags;
 	uint32_t max_batch;
 	uint32_t depth;
@@ -114,12 +139,18 @@ struct fnpu_session {
 	bool unseen;
 
 	struct job *jobs;
+	uint32_t num_jobs;
+	struct batch *batches;
 	struct drm_fluidnpu_job *batch_jobs;
+	uint32_t num_batch_jobs;
 
 	uint64_t device_time;
+	uint64_t heard_time;
+	int64_t heard;
 	int broken;
 	int epoll_fd;
 	int ready_fd;
+	int timer_fd;
 	bool ready_set;
 	struct fnpu_session_stats stats;
 	struct fnpu_error error;
@@ -138,6 +169,27 @@ static inline uint32_t index_pop(struct index_queue *q)
 	q->count--;
 	return index;
 }
+
+/** fnpu_session_host_ns() - host time that only goes forward (session_wait.c) */
+int64_t fnpu_session_host_ns(void);
+
+/** fnpu_session_now() - device time, or the best guess (session_wait.c) */
+uint64_t fnpu_session_now(struct fnpu_session *s);
+
+/** fnpu_session_hear() - an event told that it is @time (session_wait.c) */
+void fnpu_session_hear(struct fnpu_session *s, uint64_t time);
+
+/** fnpu_session_next_time() - device time at which something is to be done, or FNPU_SCHED_NEVER */
+uint64_t fnpu_session_next_time(const struct fnpu_session *s);
+
+/** fnpu_session_host_until() - ns of host time until device time @time, at least 0 */
+int64_t fnpu_session_host_until(struct fnpu_session *s, uint64_t time);
+
+/** fnpu_session_advance() - take events, and start and stop what is to be (session_run.c) */
+void fnpu_session_advance(struct fnpu_session *s);
+
+/** fnpu_session_break() - the device is lost: everything fails, nothing more gets in */
+void fnpu_session_break(struct fnpu_session *s, int error);
 
 /** fnpu_session_update_fd() - make ready_fd say whether polling makes sense */
 void fnpu_session_update_fd(struct fnpu_session *s);

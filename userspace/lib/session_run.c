@@ -3,11 +3,14 @@
  * The moving part of a session: events of the device go to the scheduler and
  * become results; decisions of the scheduler become jobs. Everything happens
  * in the caller's thread, inside flush, poll, wait and drain.
+ *
+ * The device cannot be told to stop a batch at a given layer. So a batch that is to stop
+ * gets a YIELD when it is half through the group before that, by the cost table; its layers
+ * may take longer or shorter, and policies have to put up with a stop that is off by one.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "error.h"
 #include "session.h"
@@ -71,7 +74,41 @@ static struct fnpu_head *slot_heads(struct fnpu_session *s, uint32_t index)
 	return s->heads ? &s->heads[(size_t)index * s->info->num_exits] : NULL;
 }
 
-/* A sample passed a head (HEAD) or left there (EXIT). */
+/* Cycles that @count samples take from @from to the middle of the group before @to. */
+static uint64_t time_to_stop(const struct fnpu_session *s, uint32_t count, uint32_t from,
+			     uint32_t to)
+{
+	uint64_t cycles = 0;
+
+	for (uint32_t g = from; g < to; g++)
+		cycles += fnpu_model_cost(s->model, s->group_layers[g], count) / (g + 1 < to ? 1 : 2);
+	return cycles;
+}
+
+/* Batch @b, which has @count samples at group @from at @time, is to stop as it says. */
+static void plan_stop(const struct fnpu_session *s, struct batch *b, uint64_t time, uint32_t count,
+		      uint32_t from)
+{
+	b->stop_time = FNPU_SCHED_NEVER;
+	if (b->stop != FNPU_SCHED_NO_STOP && count && from < b->stop)
+		b->stop_time = time + time_to_stop(s, count, from, b->stop);
+}
+
+/* A sample was handed back. */
+static void yield_event(struct fnpu_session *s, uint32_t index, const struct drm_fluidnpu_event *e)
+{
+	struct slot *slot = &s->slots[index];
+
+	if (!s->preempts || e->layer >= s->info->num_layers)
+		return;
+	slot->state = SLOT_WAITING;
+	slot->result.preempted++;
+	s->running--;
+	s->waiting++;
+	fnpu_sched_handed_back(s->sched, s->device_time, index, s->layer_groups[e->layer]);
+}
+
+/* A sample passed a head (HEAD), left there (EXIT), or was handed back (YIELD). */
 static void sample_event(struct fnpu_session *s, const struct drm_fluidnpu_event *e)
 {
 	uint32_t index = (uint32_t)e->user_data;
@@ -84,6 +121,10 @@ static void sample_event(struct fnpu_session *s, const struct drm_fluidnpu_event
 	slot = &s->slots[index];
 	if (slot->state != SLOT_RUNNING || slot->generation != e->user_data >> 32)
 		return;
+	if (e->type == DRM_FLUIDNPU_EVENT_YIELD) {
+		yield_event(s, index, e);
+		return;
+	}
 	head = (struct fnpu_head){
 		.class_index = e->class_index,
 		.live_batch = e->live_batch,
@@ -113,6 +154,18 @@ static void sample_event(struct fnpu_session *s, const struct drm_fluidnpu_event
 	fnpu_sched_exit(s->sched, s->device_time, index,
 			s->flags & FNPU_SESSION_NO_EXIT ? 0 : e->exit_index);
 	finish_sample(s, index, 0);
+	if (s->preempts)	/* the only batch runs on with fewer */
+		plan_stop(s, &s->batches[0], e->time, s->running,
+			  e->layer < s->info->num_layers ? s->layer_groups[e->layer] + 1 : 0);
+}
+
+/* To the scheduler a sample whose job failed is one that was handed back, and cancelled. */
+static void fail_sample(struct fnpu_session *s, uint32_t index, int error)
+{
+	s->running--;
+	fnpu_sched_handed_back(s->sched, s->device_time, index, 0);
+	fnpu_sched_cancel(s->sched, s->device_time, index);
+	finish_sample(s, index, error);
 }
 
 /* A job is over: what has not left by now has failed. */
@@ -123,35 +176,34 @@ static void end_job(struct fnpu_session *s, uint32_t number, int error)
 	for (uint32_t i = 0; i < job->count; i++) {
 		struct slot *slot = &s->slots[job->slots[i]];
 
-		if (slot->state != SLOT_RUNNING || slot->job != number)
-			continue;
-		s->running--;
-		finish_sample(s, job->slots[i], error ? error : -EPROTO);
+		if (slot->state == SLOT_RUNNING && slot->job == number)
+			fail_sample(s, job->slots[i], error ? error : -EPROTO);
 	}
 	if (error)
 		fnpu_fail(&s->error, error, "a job of %u samples failed: %s", job->count,
 			  reason_of(s, error));
 	job->busy = false;
-	fnpu_sched_batch_end(s->sched, s->device_time, number);
+	if (!--s->batches[job->batch].jobs)
+		fnpu_sched_batch_end(s->sched, s->device_time, job->batch);
 }
 
 static void job_event(struct fnpu_session *s, const struct drm_fluidnpu_event *e)
 {
 	uint32_t number = (uint32_t)e->user_data;
 
-	if (number >= s->depth || !s->jobs[number].busy ||
+	if (number >= s->num_jobs || !s->jobs[number].busy ||
 	    s->jobs[number].generation != e->user_data >> 32)
 		return;
 	end_job(s, number, e->error > 0 ? -EPROTO : e->error);
 }
 
 /* The device is lost: everything in the session fails, nothing more gets in. */
-static void break_session(struct fnpu_session *s, int error)
+void fnpu_session_break(struct fnpu_session *s, int error)
 {
 	if (s->broken)
 		return;
 	s->broken = error;
-	for (uint32_t i = 0; i < s->depth; i++)
+	for (uint32_t i = 0; i < s->num_jobs; i++)
 		if (s->jobs[i].busy)
 			end_job(s, i, error);
 	for (uint32_t i = 0; i < s->num_slots; i++)
@@ -168,11 +220,10 @@ static void take_events(struct fnpu_session *s)
 
 	while (!s->broken && (ret = s->device->ops->next_event(s->ctx, &event))) {
 		if (ret < 0) {
-			break_session(s, ret);
+			fnpu_session_break(s, ret);
 			return;
 		}
-		if (event.time > s->device_time)
-			s->device_time = event.time;
+		fnpu_session_hear(s, event.time);
 		if (event.type == DRM_FLUIDNPU_EVENT_JOB)
 			job_event(s, &event);
 		else
@@ -187,43 +238,61 @@ static uint64_t iova_of(const struct fnpu_session *s, enum session_buffer which,
 	return s->bos[which] ? fnpu_bo_iova(s->bos[which]) + offset : 0;
 }
 
-static void fill_job(struct fnpu_session *s, const struct fnpu_sched_decision *start,
+static uint32_t free_job(const struct fnpu_session *s)
+{
+	uint32_t number = 0;
+
+	while (s->jobs[number].busy)
+		number++;
+	return number;
+}
+
+static void fill_sample(struct fnpu_session *s, uint32_t number, uint32_t i, uint32_t index,
+			uint32_t layer)
+{
+	struct job *job = &s->jobs[number];
+	struct slot *slot = &s->slots[index];
+	size_t state = s->preempts ? index : (size_t)number * s->max_batch + i;
+
+	slot->state = SLOT_RUNNING;
+	slot->job = number;
+	job->slots[i] = index;
+	job->samples[i] = (struct drm_fluidnpu_sample){
+		.user_data = tag(slot->generation, index),
+		.input_iova = iova_of(s, BUFFER_INPUTS, index * s->input_stride),
+		.state_iova = iova_of(s, BUFFER_STATES, state * s->state_stride),
+		.logits_iova = iova_of(s, BUFFER_LOGITS, index * s->logits_stride),
+		.start_layer = s->group_layers[layer],
+		.exit_index = slot->exit_index,
+	};
+}
+
+/* START and INJECT. */
+static void fill_job(struct fnpu_session *s, const struct fnpu_sched_decision *d,
 		     struct drm_fluidnpu_job *out)
 {
-	struct job *job = &s->jobs[start->batch];
+	const uint32_t number = free_job(s);
+	struct job *job = &s->jobs[number];
 
 	job->busy = true;
+	job->batch = d->batch;
 	job->generation++;
-	job->count = start->count;
-	for (uint32_t i = 0; i < start->count; i++) {
-		uint32_t index = start->samples[i];
-		struct slot *slot = &s->slots[index];
-		size_t state = (size_t)start->batch * s->max_batch + i;
-
-		slot->state = SLOT_RUNNING;
-		slot->job = start->batch;
-		job->slots[i] = index;
-		job->samples[i] = (struct drm_fluidnpu_sample){
-			.user_data = tag(slot->generation, index),
-			.input_iova = iova_of(s, BUFFER_INPUTS, index * s->input_stride),
-			.state_iova = iova_of(s, BUFFER_STATES, state * s->state_stride),
-			.logits_iova = iova_of(s, BUFFER_LOGITS, index * s->logits_stride),
-			.start_layer = s->group_layers[start->layer],
-			.exit_index = slot->exit_index,
-		};
-	}
-	s->waiting -= start->count;
-	s->running += start->count;
+	job->count = d->count;
+	s->batches[d->batch].jobs++;
+	for (uint32_t i = 0; i < d->count; i++)
+		fill_sample(s, number, i, d->samples[i], d->layer);
+	s->waiting -= d->count;
+	s->running += d->count;
 	s->stats.jobs++;
-	s->stats.job_samples += start->count;
-	s->stats.batches[start->count - 1]++;
+	s->stats.job_samples += d->count;
+	s->stats.batches[d->count - 1]++;
 	*out = (struct drm_fluidnpu_job){
 		.program_iova = iova_of(s, BUFFER_PROGRAM, 0),
 		.program_bytes = s->info->program_bytes,
 		.flags = s->flags & FNPU_SESSION_NO_EXIT ? DRM_FLUIDNPU_JOB_NO_EXIT : 0,
 		.samples = {
 			.stride = sizeof(job->samples[0]),
-			.count = start->count,
+			.count = d->count,
 			.array = (uintptr_t)job->samples,
 		},
 		.bos = {
@@ -231,8 +300,59 @@ static void fill_job(struct fnpu_session *s, const struct fnpu_sched_decision *s
 			.count = s->num_bos,
 			.array = (uintptr_t)s->bo_handles,
 		},
-		.user_data = tag(job->generation, start->batch),
+		.user_data = tag(job->generation, number),
 	};
+}
+
+/* What was decided to start, in one call to the back end. */
+static void submit_jobs(struct fnpu_session *s)
+{
+	const uint32_t count = s->num_batch_jobs;
+	int ret;
+
+	s->num_batch_jobs = 0;
+	if (!count)
+		return;
+	ret = s->device->ops->submit(s->ctx, s->batch_jobs, count, &s->error);
+	for (uint32_t i = 0; ret && i < count; i++)
+		end_job(s, (uint32_t)s->batch_jobs[i].user_data, ret);
+}
+
+static void start(struct fnpu_session *s, const struct fnpu_sched_decision *d)
+{
+	struct batch *b = &s->batches[d->batch];
+
+	b->stop = d->stop_layer;
+	plan_stop(s, b, s->device_time, d->count, d->layer);
+	fill_job(s, d, &s->batch_jobs[s->num_batch_jobs++]);
+}
+
+static void inject(struct fnpu_session *s, const struct fnpu_sched_decision *d)
+{
+	struct drm_fluidnpu_job job;
+	int ret;
+
+	submit_jobs(s);
+	fill_job(s, d, &job);
+	ret = s->device->ops->inject(s->ctx, &job, &s->error);
+	if (ret)
+		end_job(s, (uint32_t)job.user_data, ret);
+}
+
+/* Whatever of batch @number is in flight is to come back. */
+static void yield_batch(struct fnpu_session *s, uint32_t number)
+{
+	submit_jobs(s);
+	s->batches[number].stop_time = FNPU_SCHED_NEVER;
+	for (uint32_t i = 0; i < s->num_jobs && !s->broken; i++) {
+		const struct job *job = &s->jobs[i];
+		int ret = 0;
+
+		if (job->busy && job->batch == number)
+			ret = s->device->ops->yield(s->ctx, tag(job->generation, i));
+		if (ret)
+			fnpu_session_break(s, ret);
+	}
 }
 
 static void drop_sample(struct fnpu_session *s, uint32_t index)
@@ -241,160 +361,40 @@ static void drop_sample(struct fnpu_session *s, uint32_t index)
 	finish_sample(s, index, -ETIMEDOUT);
 }
 
-/* Starts what the scheduler wants started, in one call to the back end. */
-static void run_decisions(struct fnpu_session *s)
+static void carry_out(struct fnpu_session *s, const struct fnpu_sched_decision *d)
 {
-	struct fnpu_sched_decision d;
-	uint32_t count = 0;
-	int ret;
-
-	s->unseen = false;
-	while (!s->broken && fnpu_sched_decide(s->sched, s->device_time, &d)) {
-		if (d.kind == FNPU_SCHED_START)
-			fill_job(s, &d, &s->batch_jobs[count++]);
-		else
-			drop_sample(s, d.samples[0]);
+	switch (d->kind) {
+	case FNPU_SCHED_START:
+		start(s, d);
+		break;
+	case FNPU_SCHED_INJECT:
+		inject(s, d);
+		break;
+	case FNPU_SCHED_YIELD:
+		yield_batch(s, d->batch);
+		break;
+	case FNPU_SCHED_DROP:
+		drop_sample(s, d->samples[0]);
+		break;
 	}
-	if (!count)
-		return;
-	ret = s->device->ops->submit(s->ctx, s->batch_jobs, count, &s->error);
-	for (uint32_t i = 0; ret && i < count; i++)
-		end_job(s, (uint32_t)s->batch_jobs[i].user_data, ret);
 }
 
-static void advance(struct fnpu_session *s)
+static void run_decisions(struct fnpu_session *s)
+{
+	const uint64_t now = fnpu_session_now(s);
+	struct fnpu_sched_decision d;
+
+	s->unseen = false;
+	for (uint32_t i = 0; i < s->depth; i++)
+		if (s->batches[i].jobs && s->batches[i].stop_time <= now)
+			yield_batch(s, i);
+	while (!s->broken && fnpu_sched_decide(s->sched, now, &d))
+		carry_out(s, &d);
+	submit_jobs(s);
+}
+
+void fnpu_session_advance(struct fnpu_session *s)
 {
 	take_events(s);
 	run_decisions(s);
-}
-
-static void kick(struct fnpu_session *s)
-{
-	int ret = s->device->ops->kick ? s->device->ops->kick(s->ctx) : 0;
-
-	if (ret)
-		break_session(s, ret);
-}
-
-/* ---- the calls ---- */
-
-static void release_taken(struct fnpu_session *s)
-{
-	while (s->taken.count) {
-		uint32_t index = index_pop(&s->taken);
-
-		s->slots[index].state = SLOT_FREE;
-		index_push(&s->free_slots, index);
-	}
-}
-
-static int take_results(struct fnpu_session *s, struct fnpu_result *results, uint32_t max)
-{
-	uint32_t count;
-
-	for (count = 0; count < max && s->done.count; count++) {
-		uint32_t index = index_pop(&s->done);
-
-		results[count] = s->slots[index].result;
-		s->slots[index].state = SLOT_TAKEN;
-		index_push(&s->taken, index);
-	}
-	return (int)count;
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
-/* Until there may be an event, at most until @deadline (host time, ns; negative: never). */
-static int wait_for_events(struct fnpu_session *s, int64_t deadline)
-{
-	int64_t timeout = -1;
-	int ret;
-
-	if (deadline >= 0) {
-		timeout = deadline - now_ns();
-		if (timeout < 0)
-			timeout = 0;
-	}
-	ret = s->device->ops->wait(s->ctx, timeout);
-	if (ret == -ETIMEDOUT || ret == -EINTR)
-		return ret;
-	if (ret)
-		break_session(s, ret);
-	return 0;
-}
-
-static int64_t deadline_of(int64_t timeout_ns)
-{
-	int64_t now;
-
-	if (timeout_ns < 0)
-		return -1;
-	now = now_ns();
-	return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
-}
-
-int fnpu_session_flush(struct fnpu_session *s)
-{
-	advance(s);
-	kick(s);
-	fnpu_session_update_fd(s);
-	return s->broken;
-}
-
-int fnpu_session_poll(struct fnpu_session *s, struct fnpu_result *results, uint32_t max)
-{
-	int count;
-
-	release_taken(s);
-	advance(s);
-	if (!s->done.count && s->running && s->device->ops->fd(s->ctx) < 0) {
-		wait_for_events(s, 0);
-		advance(s);
-	}
-	kick(s);
-	count = take_results(s, results, max);
-	fnpu_session_update_fd(s);
-	return count || !s->broken ? count : s->broken;
-}
-
-int fnpu_session_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
-		      int64_t timeout_ns)
-{
-	int64_t deadline = deadline_of(timeout_ns);
-	int ret = 0;
-
-	release_taken(s);
-	advance(s);
-	while (!ret && !s->done.count && s->running) {
-		ret = wait_for_events(s, deadline);
-		advance(s);
-	}
-	kick(s);
-	if (s->done.count)
-		ret = take_results(s, results, max);
-	fnpu_session_update_fd(s);
-	return ret || !s->broken ? ret : s->broken;
-}
-
-int fnpu_session_drain(struct fnpu_session *s, int64_t timeout_ns)
-{
-	int64_t deadline = deadline_of(timeout_ns);
-	int ret = 0;
-
-	release_taken(s);
-	advance(s);
-	while (!ret && (s->running || s->waiting)) {
-		if (s->running)
-			ret = wait_for_events(s, deadline);
-		advance(s);
-	}
-	kick(s);
-	fnpu_session_update_fd(s);
-	return ret ? ret : s->broken;
 }

@@ -38,10 +38,13 @@ static int find_groups(struct fnpu_session *s, struct tables *t)
 	uint32_t count, exits = 0;
 
 	s->group_layers = calloc(num, sizeof(*s->group_layers));
-	if (!s->group_layers)
+	s->layer_groups = calloc(num, sizeof(*s->layer_groups));
+	if (!s->group_layers || !s->layer_groups)
 		return -ENOMEM;
 	for (uint32_t l = 0; l < num; l += count) {
 		count = fnpu_group_size(&layers[l], num - l);
+		for (uint32_t i = 0; i < count; i++)
+			s->layer_groups[l + i] = t->num_groups;
 		s->group_layers[t->num_groups] = l;
 		if (layers[l + count - 1].op == FLUIDNPU_LAYER_EXIT) {
 			/* A file can say anything; the device would run it all the same. */
@@ -87,22 +90,15 @@ static int new_sched(struct fnpu_session *s, const char *policy, uint32_t queue_
 		.exit_layers = no_exit ? &t->exit_layers[s->info->num_exits - 1] : t->exit_layers,
 	};
 
-	int ret = fnpu_sched_new(&(struct fnpu_sched_config){
+	return fnpu_sched_new(&(struct fnpu_sched_config){
 		.policy = policy,
 		.models = &model,
 		.num_models = 1,
 		.max_samples = s->num_slots,
 		.queue_bound = queue_bound,
 		.max_batches = s->depth,
+		.stack_depth = fnpu_device_info(s->device)->geometry.stack_depth,
 	}, &s->sched, error);
-
-	/* Jobs run to their end here, and nothing tells the time while none does. */
-	if (!ret && (fnpu_sched_info(s->sched)->preempts ||
-		     !fnpu_sched_info(s->sched)->work_conserving))
-		return fnpu_fail(error, -EINVAL,
-				 "policy %s stops batches or waits, which sessions cannot do: try it in npusim",
-				 fnpu_sched_info(s->sched)->name);
-	return ret;
 }
 
 int fnpu_session_open_sched(struct fnpu_session *s, const char *policy, uint32_t queue_bound,
@@ -121,6 +117,10 @@ int fnpu_session_open_sched(struct fnpu_session *s, const char *policy, uint32_t
 		ret = new_sched(s, policy, queue_bound, &t, error);
 	free(t.cycles);
 	free(t.switch_cycles);
-	/* To a session's user a policy that does not exist is an option like any other. */
-	return ret == -ENOENT ? -EINVAL : ret;
+	if (!ret) {
+		s->preempts = fnpu_sched_info(s->sched)->preempts;
+		s->depth = s->preempts ? 1 : s->depth;
+	}
+	/* To a session's user a policy that cannot be is an option like any other. */
+	return ret == -ENOENT || ret == -ENOTSUP ? -EINVAL : ret;
 }

@@ -6,7 +6,7 @@
 #include "session.h"
 
 /**
- * fnpu_session_open_sched() - s->sched, and s->group_layers
+ * fnpu_session_open_sched() - s->sched, s->preempts, s->group_layers, s->layer_groups, s->depth
  * @s: with its device, model, flags, max_batch, depth and num_slots
  * @policy: as in struct fnpu_session_options
  * Returns 0 or a negative errno with a sentence in @error. What was made until then is freed by

@@ -49,6 +49,8 @@ static void take(struct fnpu_sched *s, uint32_t first, uint32_t count, uint32_t 
 		const uint32_t id = first;
 
 		first = former_next(&s->former, id);
+		if (first != FORMER_NONE)	/* with 10,000 waiting, half the time of a START */
+			__builtin_prefetch(&s->samples[first], 1);
 		sched_unwait(s, id);
 		s->samples[id].state = SAMPLE_RUNNING;
 		s->samples[id].batch = batch;

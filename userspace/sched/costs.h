@@ -62,7 +62,7 @@ static inline uint64_t costs_to_exit(const struct costs *c, uint32_t batch, uint
 	return costs_span(c, batch, from, costs_exit_boundary(c, c->next_exit[from]));
 }
 
-/** costs_boundary() - the first boundary from @from + 1 on that @batch samples reach after @cycles */
+/** costs_boundary() - the first behind @from that @batch samples reach after @cycles or later */
 uint32_t costs_boundary(const struct costs *c, uint32_t batch, uint32_t from, uint64_t cycles);
 
 #endif /* FNPU_SCHED_COSTS_H */

@@ -108,6 +108,17 @@ static inline float part_cycles(const struct fnpu_sched *s, const struct part *p
 	       (float)costs_span(c, count, start, p->layer);
 }
 
+/** part_staying() - likewise, as one of them has to expect it that does not leave before */
+static inline float part_staying(const struct fnpu_sched *s, const struct part *p, uint32_t count,
+				 uint32_t exit)
+{
+	const struct costs *c = part_costs(s, p);
+	const uint32_t start = p->stage ? costs_exit_boundary(c, p->stage - 1) : 0;
+
+	return part_forecast(s, p)->staying[p->stage][count - 1][exit] -
+	       (float)costs_span(c, count, start, p->layer);
+}
+
 /** part_entry() - cycles before @count samples of @p run: reading what they had on chip */
 static inline float part_entry(const struct fnpu_sched *s, const struct scene *scene,
 			       const struct part *p, uint32_t count)

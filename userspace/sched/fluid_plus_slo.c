@@ -2,21 +2,25 @@
 /*
  * The choice that loses the fewest deadlines: look ahead.
  *
- * Candidates are what runs, and of each part the largest batch that its most urgent sample
- * can bear even if all go through the whole network; and the same without its first 1, 2, ... samples.
- * Those are given up, which may be worth it: the others have more time, so their batch is
- * larger, and costs less for each.
+ * Candidates are what runs, and of each part the largest batch that its most urgent sample can
+ * bear (at worst, if all go through the whole network, and somewhat less carefully), and the
+ * same without its first 1, 2, ... samples. Those are given up, which may be worth it: the
+ * others have more time, so their batch is larger, and costs less for each.
  *
- * For each candidate, all other samples are planned behind it in the order of their deadlines; when one
- * would be late, the one that has most work before it is taken out of the plan (Moore 1968, with
- * Hodgson's rule). Work is what can be expected by the exits as learnt, in a batch of two. The
- * candidate for which the fewest samples are given up or taken out wins; among equals, the one
- * that serves most samples per cycle. What runs is stopped only if that saves more than one.
+ * A candidate loses those that it gives up; of its own members, as many as are to be expected to be
+ * late (for each exit, the share that leaves there, if one that stays until then would be late);
+ * and others that come too late because of it. They are planned behind it in the order of
+ * their deadlines, and when one would be late, the one that has most work before it is taken out
+ * of the plan (Moore 1968, with Hodgson's rule). Work is what can be expected by the exits as
+ * learnt, in a batch of two. The candidate that loses least wins; among equals, the one that
+ * serves most samples per cycle. What runs is stopped only if that saves more than one.
  */
 #include "fluid_plus.h"
 
 #define MOST_GIVEN_UP	6u
 #define TYPICAL_BATCH	2u
+#define CAREFUL		1.0f	/* of the way from what is likely to the worst, what must be in time */
+#define DARING		0.4f
 #define SWITCH_LOSS	1.0f	/* samples that stopping a batch must save */
 
 /** struct outline - of a part, for planning: per sample, expected work, and at worst what else */
@@ -101,15 +105,42 @@ static float samples_lost(const struct scene *scene, const struct outline *outli
 
 /* The largest batch behind the first @skip of @p that the most urgent can bear. */
 static uint32_t bearable(const struct fnpu_sched *s, const struct scene *scene,
-			 const struct part *p, uint32_t skip)
+			 const struct part *p, uint32_t skip, float care)
 {
 	const struct costs *c = part_costs(s, p);
 	uint32_t count = p->count - skip < c->max_batch ? p->count - skip : c->max_batch;
 
-	while (count > 1 && (float)costs_rest(c, count, p->layer) +
-			    part_entry(s, scene, p, count) > p->time_left[skip])
-		count--;
+	for (; count > 1; count--) {
+		const float likely = part_staying(s, p, count, c->num_exits - 1);
+		const float worst = (float)costs_rest(c, count, p->layer);
+
+		if (likely + care * (worst - likely) + part_entry(s, scene, p, count) <=
+		    p->time_left[skip])
+			break;
+	}
 	return count;
+}
+
+/* Of the members of @choice, how many are to be expected to be late? The first have least time. */
+static float late_members(const struct fnpu_sched *s, const struct scene *scene,
+			  const struct choice *choice)
+{
+	const struct part *p = &scene->parts[choice->part];
+	const float *leave = part_forecast(s, p)->leave[p->stage];
+	const float entry = part_entry(s, scene, p, choice->count);
+	const uint32_t num_exits = part_costs(s, p)->num_exits;
+	float late = 0, left = 0;
+	uint32_t i = 0;
+
+	for (uint32_t e = p->stage; e < num_exits; e++) {
+		const float time = entry + part_staying(s, p, choice->count, e);
+
+		while (i < choice->count && p->time_left[choice->skip + i] < time)
+			i++;
+		late += (float)i * (leave[e] - left);
+		left = leave[e];
+	}
+	return late;
 }
 
 /** struct contest - the best choice so far */
@@ -127,8 +158,9 @@ static void try_choice(const struct fnpu_sched *s, const struct scene *scene,
 	const float cycles = part_cycles(s, p, choice.count, part_costs(s, p)->num_exits - 1) +
 			     part_entry(s, scene, p, choice.count);
 	const float rate = (float)choice.count / cycles;
-	const float lost = handicap + samples_lost(scene, outlines, &choice, cycles,
-						   contest->lost - handicap);
+	float lost = handicap + late_members(s, scene, &choice);
+
+	lost += samples_lost(scene, outlines, &choice, cycles, contest->lost - lost);
 
 	if (contest->best.count && (lost > contest->lost ||
 				    (lost >= contest->lost && rate <= contest->rate)))
@@ -136,15 +168,21 @@ static void try_choice(const struct fnpu_sched *s, const struct scene *scene,
 	*contest = (struct contest){ .best = choice, .lost = lost, .rate = rate };
 }
 
-/* Of the batch that runs, who would be late if all went through the whole network. */
-static float late_at_worst(const struct fnpu_sched *s, const struct part *p)
+/* Batches of @p behind its first @skip. */
+static void try_batches(const struct fnpu_sched *s, const struct scene *scene,
+			const struct outline *outlines, struct choice choice,
+			struct contest *contest)
 {
-	const float worst = (float)costs_rest(part_costs(s, p), p->num, p->layer);
-	float late = 0;
+	const struct part *p = &scene->parts[choice.part];
+	const float handicap = scene->running ? SWITCH_LOSS : 0;
+	const uint32_t careful = bearable(s, scene, p, choice.skip, CAREFUL);
+	const uint32_t daring = bearable(s, scene, p, choice.skip, DARING);
 
-	for (uint32_t i = 0; i < p->count; i++)
-		late += worst > p->time_left[i];
-	return late;
+	choice.count = careful;
+	try_choice(s, scene, outlines, choice, handicap, contest);
+	choice.count = daring;
+	if (daring > careful)
+		try_choice(s, scene, outlines, choice, handicap, contest);
 }
 
 struct choice fluid_plus_slo(const struct fnpu_sched *s, const struct scene *scene)
@@ -158,15 +196,13 @@ struct choice fluid_plus_slo(const struct fnpu_sched *s, const struct scene *sce
 		struct choice choice = { .part = i, .count = p->num };
 
 		if (p->group == FORMER_NONE) {
-			try_choice(s, scene, outlines, choice, late_at_worst(s, p), &contest);
+			try_choice(s, scene, outlines, choice, 0, &contest);
 			continue;
 		}
 		for (; choice.skip <= MOST_GIVEN_UP && choice.skip < p->count; choice.skip++) {
 			if (contest.lost < (float)choice.skip)
 				break;	/* it can only be worse */
-			choice.count = bearable(s, scene, p, choice.skip);
-			try_choice(s, scene, outlines, choice, scene->running ? SWITCH_LOSS : 0,
-				   &contest);
+			try_batches(s, scene, outlines, choice, &contest);
 		}
 	}
 	return contest.best;

@@ -98,14 +98,12 @@ struct fnpu_sched_config {
  * struct fnpu_sched_request - a sample that arrives
  * @deadline: absolute, or FNPU_SCHED_NEVER
  * @model: that it runs, from layer 0
- * @stream: whose samples resemble each other (a camera): any number
  * @priority: 0..FNPU_SCHED_MAX_PRIORITY; a higher one goes first
  * @flags: FNPU_SCHED_*
  */
 struct fnpu_sched_request {
 	uint64_t deadline;
 	uint32_t model;
-	uint32_t stream;
 	uint32_t priority;
 	uint32_t flags;
 };
@@ -208,7 +206,7 @@ void fnpu_sched_free(struct fnpu_sched *sched);
 int fnpu_sched_arrival(struct fnpu_sched *sched, uint64_t now, uint32_t sample,
 		       const struct fnpu_sched_request *request);
 
-/** fnpu_sched_exit() - @sample left its batch at @exit. -EINVAL: it was not running, no such exit. */
+/** fnpu_sched_exit() - @sample left its batch at @exit. -EINVAL: it did not run, no such exit. */
 int fnpu_sched_exit(struct fnpu_sched *sched, uint64_t now, uint32_t sample, uint32_t exit);
 
 /**
@@ -246,7 +244,7 @@ uint64_t fnpu_sched_timer(const struct fnpu_sched *sched);
 /** fnpu_sched_waiting() - samples that wait, at any layer */
 uint32_t fnpu_sched_waiting(const struct fnpu_sched *sched);
 
-/** fnpu_sched_exit_share() - of @model's samples that reach @exit, what share leaves there, as learnt */
+/** fnpu_sched_exit_share() - what share of @model's samples that reach @exit leave, as learnt */
 double fnpu_sched_exit_share(const struct fnpu_sched *sched, uint32_t model, uint32_t exit);
 
 #endif /* FNPU_SCHED_H */

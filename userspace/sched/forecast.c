@@ -6,16 +6,18 @@ static void forecast_batch(struct forecast *f, const struct costs *c, const stru
 			   uint32_t stage, uint32_t batch)
 {
 	uint32_t at = stage ? costs_exit_boundary(c, stage - 1) : 0;
-	double live = batch, cycles = 0;
+	double live = batch, cycles = 0, staying = 0;
 
 	for (uint32_t e = stage; e < c->num_exits; e++) {
 		const uint32_t end = costs_exit_boundary(c, e);
-		const struct outlook o = outlook_of(c, l, live, at, end);
+		const double others = (batch - 1) * live / batch;
 
-		cycles += o.cycles;
-		live = o.live;
+		cycles += outlook_cycles(c, live, at, end);
+		staying += outlook_cycles(c, 1 + others, at, end);
+		live *= 1 - (double)l->share[e];
 		at = end;
 		f->cycles[stage][batch - 1][e] = (float)cycles;
+		f->staying[stage][batch - 1][e] = (float)staying;
 		f->leave[stage][e] = (float)(1 - live / batch);
 	}
 }

@@ -12,10 +12,12 @@
 /**
  * struct forecast - of a network
  * @cycles: [s][b - 1][e]: for b samples, from the start of stage s to the end of stage e
+ * @staying: likewise, if one of them is known not to leave before: what that one has to expect
  * @leave: [s][e]: share of the samples that start stage s that leave by exit e
  */
 struct forecast {
 	float cycles[FNPU_SCHED_MAX_EXITS][FNPU_SCHED_MAX_BATCH][FNPU_SCHED_MAX_EXITS];
+	float staying[FNPU_SCHED_MAX_EXITS][FNPU_SCHED_MAX_BATCH][FNPU_SCHED_MAX_EXITS];
 	float leave[FNPU_SCHED_MAX_EXITS][FNPU_SCHED_MAX_EXITS];
 };
 

@@ -70,9 +70,10 @@ uint32_t former_next(struct former *f, uint32_t sample);
 /** former_oldest() - the group whose first sample is before all others', or FORMER_NONE */
 uint32_t former_oldest(const struct former *f);
 
-/** former_key() - @class: 0 goes first; @value: up to FORMER_MAX_VALUE, larger ones count as that */
 #define FORMER_CLASS_SHIFT	60u
 #define FORMER_MAX_VALUE	((UINT64_C(1) << FORMER_CLASS_SHIFT) - 1)
+
+/** former_key() - @class: 0 goes first; then by @value, where larger ones are FORMER_MAX_VALUE */
 static inline uint64_t former_key(uint32_t class, uint64_t value)
 {
 	return (uint64_t)class << FORMER_CLASS_SHIFT |

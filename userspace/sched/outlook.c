@@ -28,7 +28,7 @@ struct outlook outlook_of(const struct costs *c, const struct learn *l, double l
 			break;
 		}
 		o.cycles += outlook_cycles(c, o.live, from, boundary);
-		leave = o.live * (double)l->all.share[exit];
+		leave = o.live * (double)l->share[exit];
 		o.flow += leave * o.cycles;
 		o.live -= leave;
 		from = boundary;

@@ -30,8 +30,8 @@ const struct fnpu_sched_policy_info *fnpu_sched_policy_info(uint32_t index)
 }
 
 /* "a, b or c" of what @name gives for 0, 1, ... */
-static void list(char *text, size_t bytes, uint32_t num, const char *(*name)(const void *, uint32_t),
-		 const void *of)
+static void list(char *text, size_t bytes, uint32_t num,
+		 const char *(*name)(const void *, uint32_t), const void *of)
 {
 	size_t used = 0;
 

@@ -64,7 +64,6 @@ struct sched_sample {
 	bool cancelled;
 	uint32_t model;
 	uint32_t layer;
-	uint32_t stream;
 	uint32_t batch;
 	uint32_t stops;
 	uint64_t number;
@@ -153,7 +152,7 @@ static inline const struct costs *sched_costs(const struct fnpu_sched *s,
 	return &s->models[b->model].costs;
 }
 
-/** struct sched_front - what has the device: @count samples of a batch, at @layer as of its since */
+/** struct sched_front - what has the device: @count samples of a batch, at @layer as of @since */
 struct sched_front {
 	uint32_t layer;
 	uint32_t count;
@@ -184,7 +183,7 @@ bool sched_start(struct fnpu_sched *s, uint64_t now, uint32_t group, uint32_t ma
 bool sched_start_from(struct fnpu_sched *s, uint64_t now, uint32_t first, uint32_t count,
 		      uint32_t stop_layer, struct fnpu_sched_decision *d);
 
-/** sched_inject() - INJECT the first @count samples of layer 0's @group into @batch. Always true. */
+/** sched_inject() - INJECT the first @count samples of @group, layer 0's, into @batch. Always true */
 bool sched_inject(struct fnpu_sched *s, uint64_t now, uint32_t batch, uint32_t group,
 		  uint32_t count, struct fnpu_sched_decision *d);
 
@@ -200,7 +199,7 @@ void sched_move(struct fnpu_sched *s, uint32_t id, uint32_t group);
 
 /* ---- the policies (policies.c) ---- */
 
-/** policy_find() - the policy of "name:parameter=value,...", and its parameters, or NULL and *@err */
+/** policy_find() - the policy of "name:parameter=value,..." and its parameters; NULL: see *@err */
 const struct fnpu_policy *policy_find(const char *text, double *params, int *err,
 				      struct fnpu_error *error);
 

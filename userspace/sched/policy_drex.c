@@ -8,8 +8,8 @@
  * into the exit's buffer only if b' > (c / t_d) * b, and runs on as it is otherwise. Here c
  * is the time in which a sample's activations leave the chip and come back.
  *
- * When the NPU is free, a buffer is flushed that holds a full batch, or whose oldest sample has waited
- * in it for `age` (in times of one sample alone), or would miss its deadline if it waited on;
+ * When the NPU is free, a buffer is flushed that holds a full batch, or whose oldest sample has
+ * waited in it for `age` (in times of one sample alone), or would miss its deadline if it waited on;
  * the deepest first. Otherwise new samples run, min(queue, max batch) at once. If
  * there are none, the deepest buffer is flushed.
  */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * edge: EdgeServing, deadline-aware serving of early-exit networks on one device: the exit
- * is the scheduler's choice, so it trades accuracy for time. Its accuracy belongs beside its latency.
+ * is the scheduler's choice, so it trades accuracy for time: both belong side by side.
  *
- * When the NPU is free, each network's candidate is its min(queue, max batch) oldest samples, at the
+ * When the NPU is free, each network's candidate is its min(queue, max batch) oldest samples, to the
  * deepest exit at which the oldest still meets its deadline (the first exit if none). A candidate's
  * score is what it leaves behind: over all queues, without the candidate's samples, the number of
  * samples times the share of its SLO that the queue's oldest will have waited when the

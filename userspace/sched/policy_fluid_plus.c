@@ -13,7 +13,7 @@
  *	slo		fluid_plus_slo.c: look ahead, and lose as few deadlines as possible
  *
  * Hopeless samples (slo): who has less time than it takes to go on alone for `depth` of the way
- * from the next exit to the end cannot be expected to be in time. Those are a set of their own: never
+ * from the next exit to the end cannot be expected to be in time. Those are a set apart: never
  * batched with others, they run one at a time when nothing else waits, and stop at the
  * next layer when something comes. Half the violations of a policy that is indifferent to this come
  * from hopeless samples that drag others along. When the queue is nearly full they are dropped.
@@ -43,14 +43,14 @@ static const struct fnpu_sched_param params[FLUID_PLUS_PARAMS] = {
 		"objective", "what to minimise: missed deadlines or the mean latency", 0,
 		OBJECTIVE_LATENCY, OBJECTIVE_SLO, objectives },
 	[FLUID_PLUS_BACKLOG] = {
-		"backlog", "latency: how much those count that are still to come", 0, 1000, 4, NULL },
+		"backlog", "latency: how much those count that are still to come", 0, 1000, 5, NULL },
 	[FLUID_PLUS_HOLD] = {
 		"hold", "latency: how readily deep samples wait for larger batches", 0, 100, 1, NULL },
 	[FLUID_PLUS_MARGIN] = {
 		"margin", "latency: by how much an index must be higher to stop a batch", 0, 100, 0.2,
 		NULL },
 	[FLUID_PLUS_DEPTH] = {
-		"depth", "slo: share of the way behind the next exit that must be in time", 0, 1, 0.7,
+		"depth", "slo: share of the way behind the next exit that must be in time", 0, 1, 0.5,
 		NULL },
 	[FLUID_PLUS_AGE] = {
 		"age", "time in the system after which a sample goes first, in times of one alone", 1,

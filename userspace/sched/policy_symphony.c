@@ -4,7 +4,7 @@
  * 2023. The opposite of eager: batches grow while they may.
  *
  * Samples wait by deadline; what cannot make it, even started now and alone, is dropped. A queue of
- * B samples may wait for one more until (deadline of its head) - L(B + 1): then the batch of B, which
+ * B samples may wait for one more until (deadline of its head) - L(B + 1): then the B, which
  * can grow no more without breaking that deadline, starts. A full batch starts at once. B
  * is no larger than its head can bear. Among networks that may start, the head with the
  * earliest deadline goes first. L(B) is the time through the whole network.

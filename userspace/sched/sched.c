@@ -194,8 +194,8 @@ void fnpu_sched_free(struct fnpu_sched *s)
 /* ---- samples ---- */
 
 /*
- * The last moment from which a sample alone, at the next exit, would meet its deadline; one that
- * was cancelled has none.
+ * The first moment from which a sample, even alone and at the next exit, cannot meet its deadline. For
+ * one that was cancelled it is always.
  */
 static uint64_t reject_time(const struct fnpu_sched *s, const struct sched_sample *sample)
 {
@@ -204,7 +204,7 @@ static uint64_t reject_time(const struct fnpu_sched *s, const struct sched_sampl
 
 	if (sample->cancelled || sample->reject_after < least)
 		return 0;
-	return sample->reject_after - least;
+	return sample->reject_after - least + 1;
 }
 
 static void wait_at(struct fnpu_sched *s, uint64_t now, uint32_t id, uint32_t layer)
@@ -248,7 +248,6 @@ int fnpu_sched_arrival(struct fnpu_sched *s, uint64_t now, uint32_t id,
 		.class = (uint8_t)(best_effort ? CLASS_BEST_EFFORT :
 						 FNPU_SCHED_MAX_PRIORITY - r->priority),
 		.model = r->model,
-		.stream = r->stream,
 		.number = ++s->arrivals,
 		.arrival = now,
 		.deadline = best_effort ? FNPU_SCHED_NEVER : r->deadline,
@@ -298,7 +297,7 @@ int fnpu_sched_exit(struct fnpu_sched *s, uint64_t now, uint32_t id, uint32_t ex
 	if (b->apart && sched_front(s, b).count == b->count)
 		b->apart = false;
 	if (exit < b->exit_limit)
-		learn_exit(&m->learn, sample->stream, exit);
+		learn_exit(&m->learn, exit);
 	s->samples[id].state = SAMPLE_IDLE;
 	if (s->policy->exit)
 		s->policy->exit(s, now, id, exit);
@@ -366,8 +365,7 @@ static bool drop_rejects(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_d
 {
 	const uint32_t id = s->rejects.groups[0].first;
 
-	if (id == FORMER_NONE ||
-	    (s->rejects.nodes[id].key >= now && !s->samples[id].cancelled))
+	if (id == FORMER_NONE || s->rejects.nodes[id].key > now)
 		return false;
 	return sched_drop(s, id, s->samples[id].cancelled ? FNPU_SCHED_CANCELLED : FNPU_SCHED_LATE,
 			  d);
@@ -395,5 +393,5 @@ uint32_t fnpu_sched_waiting(const struct fnpu_sched *s)
 
 double fnpu_sched_exit_share(const struct fnpu_sched *s, uint32_t model, uint32_t exit)
 {
-	return (double)s->models[model].learn.all.share[exit];
+	return (double)s->models[model].learn.share[exit];
 }
