@@ -2,7 +2,10 @@
 /* Operations of fuzz_uapi: io_uring, every kind of ring, and every way out. */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fuzz.h"
@@ -73,6 +76,27 @@ void op_ring_exit(struct fuzz *f)
 	pthread_mutex_unlock(&ring->lock);
 }
 
+/*
+ * The kernel waits for the commands in flight that use the files, and a WAIT may wait for ever:
+ * until a signal comes.
+ */
+static int unregister_files(struct fuzz_ring *ring)
+{
+	const struct itimerspec soon = { .it_value.tv_sec = 1, .it_interval.tv_sec = 1 };
+	struct sigevent to_me = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
+	timer_t timer;
+	int ret;
+
+	to_me._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	if (timer_create(CLOCK_MONOTONIC, &to_me, &timer))
+		return -1;
+	timer_settime(timer, 0, &soon, NULL);
+	ret = io_uring_unregister_files(&ring->ring);
+	timer_delete(timer);
+	errno = -ret;
+	return ret < 0 ? -1 : 0;
+}
+
 void op_ring_register(struct fuzz *f)
 {
 	struct fuzz_ring *ring = take_ring(f, true);
@@ -87,7 +111,7 @@ void op_ring_register(struct fuzz *f)
 		fuzz_note(io_uring_register_files(&ring->ring, fds, 4) < 0 ? -1 : 0);
 		break;
 	case 1:
-		fuzz_note(io_uring_unregister_files(&ring->ring) < 0 ? -1 : 0);
+		fuzz_note(unregister_files(ring));
 		break;
 	default:
 		fuzz_note(io_uring_register_files_update(&ring->ring, rng_below(&f->rng, 4), fds,
