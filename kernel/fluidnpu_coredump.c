@@ -133,6 +133,7 @@ static void fluidnpu_coredump_print_job(struct drm_printer *p, const struct flui
 	drm_printf(p, "\topcode: %u flags 0x%x\n", sqe->opcode, sqe->flags);
 	drm_printf(p, "\taddress space: %u root 0x%llx\n", sqe->as_id, (u64)job->root);
 	drm_printf(p, "\tprogram: 0x%llx bytes %u\n", sqe->program_iova, sqe->program_bytes);
+	drm_printf(p, "\tstop_layer: %u\n", sqe->stop_layer);
 	drm_printf(p, "\tsamples: %u table 0x%llx\n", sqe->num_samples, sqe->samples_addr);
 	for (i = 0; i < sqe->num_samples; i++) {
 		const struct fluidnpu_hw_sample *sample = &job->samples[i];

@@ -48,6 +48,7 @@ struct fluidnpu_queue;
  * @awake: it keeps the device awake, see fluidnpu_pm_get()
  * @program_iova: struct fluidnpu_hw_program
  * @program_bytes: its readable size
+ * @stop_layer: samples that get there are handed back, or 0
  * @flags: DRM_FLUIDNPU_JOB_*
  * @opcode: FLUIDNPU_OP_*
  * @user_data: for its JOB event
@@ -88,6 +89,7 @@ struct fluidnpu_job {
 	bool awake;
 	u64 program_iova;
 	u32 program_bytes;
+	u32 stop_layer;
 	u32 flags;
 	u8 opcode;
 	u64 user_data;

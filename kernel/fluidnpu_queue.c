@@ -292,6 +292,7 @@ static int fluidnpu_queue_run(struct fluidnpu_queue *queue, struct fluidnpu_job 
 		.cookie = job->cookie,
 		.program_iova = job->program_iova,
 		.program_bytes = job->program_bytes,
+		.stop_layer = job->stop_layer,
 		.samples_addr = job->num_running ?
 			queue->tables_dma + table * sizeof(*queue->tables) : 0,
 	});

@@ -160,6 +160,7 @@ static int fluidnpu_submit_add_job(struct fluidnpu_submit *submit,
 		return -ENOMEM;
 	job->program_iova = args->program_iova;
 	job->program_bytes = args->program_bytes;
+	job->stop_layer = args->stop_layer;
 	job->flags = args->flags;
 	job->opcode = opcode;
 	job->user_data = args->user_data;

@@ -167,8 +167,8 @@ static int fluidnpu_check_program(struct drm_device *drm, const struct drm_fluid
 static int fluidnpu_check_nop(struct drm_device *drm, const struct drm_fluidnpu_job *args)
 {
 	if (args->flags != DRM_FLUIDNPU_JOB_NOP || args->program_iova || args->program_bytes ||
-	    args->samples.count) {
-		drm_dbg(drm, "job.flags %#x: a NOP has no other flag, program or sample\n",
+	    args->samples.count || args->stop_layer) {
+		drm_dbg(drm, "job.flags %#x: a NOP has no other flag, program, sample or stop\n",
 			args->flags);
 		return -EINVAL;
 	}
@@ -190,6 +190,10 @@ int fluidnpu_check_job(struct drm_device *drm, const struct drm_fluidnpu_job *ar
 
 	if (args->flags & ~(DRM_FLUIDNPU_JOB_NO_EXIT | DRM_FLUIDNPU_JOB_NOP)) {
 		drm_dbg(drm, "job.flags %#x is not known\n", args->flags);
+		return -EINVAL;
+	}
+	if (args->pad) {
+		drm_dbg(drm, "job.pad %#x is not 0\n", args->pad);
 		return -EINVAL;
 	}
 	ret = nop ? fluidnpu_check_nop(drm, args) : fluidnpu_check_program(drm, args);

@@ -349,6 +349,10 @@ struct drm_fluidnpu_sample {
  *	are waited for and marked as written, READONLY ones as read; otherwise only
  *	syncobjs synchronise
  * @user_data: returned in its JOB event; YIELD finds the job by it
+ * @stop_layer: a sample that gets there without having left is handed back, with an event YIELD,
+ *	at the first boundary of layers there or behind it, as by a YIELD, and the others go on;
+ *	0: none (NOP: 0). One behind the last layer takes no effect
+ * @pad: 0
  */
 struct drm_fluidnpu_job {
 	__u64 program_iova;
@@ -357,6 +361,8 @@ struct drm_fluidnpu_job {
 	struct drm_fluidnpu_array samples;
 	struct drm_fluidnpu_array bos;
 	__u64 user_data;
+	__u32 stop_layer;
+	__u32 pad;
 };
 
 #define DRM_FLUIDNPU_SYNC_WAIT		0		/* the jobs wait for it */
@@ -653,7 +659,9 @@ FLUIDNPU_AT(drm_fluidnpu_job, flags, 12);
 FLUIDNPU_AT(drm_fluidnpu_job, samples, 16);
 FLUIDNPU_AT(drm_fluidnpu_job, bos, 32);
 FLUIDNPU_AT(drm_fluidnpu_job, user_data, 48);
-FLUIDNPU_SIZE(drm_fluidnpu_job, 56);
+FLUIDNPU_AT(drm_fluidnpu_job, stop_layer, 56);
+FLUIDNPU_AT(drm_fluidnpu_job, pad, 60);
+FLUIDNPU_SIZE(drm_fluidnpu_job, 64);
 
 FLUIDNPU_AT(drm_fluidnpu_sync, handle, 0);
 FLUIDNPU_AT(drm_fluidnpu_sync, flags, 4);
@@ -669,8 +677,8 @@ FLUIDNPU_SIZE(drm_fluidnpu_submit, 40);
 FLUIDNPU_AT(drm_fluidnpu_uring_submit, ctx_id, 0);
 FLUIDNPU_AT(drm_fluidnpu_uring_submit, flags, 4);
 FLUIDNPU_AT(drm_fluidnpu_uring_submit, job, 8);
-FLUIDNPU_AT(drm_fluidnpu_uring_submit, reserved, 64);
-FLUIDNPU_SIZE(drm_fluidnpu_uring_submit, 72);
+FLUIDNPU_AT(drm_fluidnpu_uring_submit, reserved, 72);
+FLUIDNPU_SIZE(drm_fluidnpu_uring_submit, 80);
 
 FLUIDNPU_AT(drm_fluidnpu_uring_ptr, pointer, 0);
 FLUIDNPU_AT(drm_fluidnpu_uring_ptr, size, 8);

@@ -237,6 +237,7 @@ enum fluidnpu_counter {
  * @cookie: returned in every completion of the job
  * @program_iova: struct fluidnpu_hw_program, 64-byte aligned
  * @program_bytes: how much may be read there
+ * @stop_layer: RUN, INJECT: samples that get so far are handed back; 0: none
  * @samples_addr: bus address of the sample table (not an iova)
  * @target: YIELD: cookie of the job that is to end; the fields of a program are 0
  *
@@ -253,6 +254,11 @@ enum fluidnpu_counter {
  *
  * YIELD: if job @target is in flight on this queue, it ends here, with a CQE_YIELD
  * for each sample that has not left. Otherwise nothing happens: the job has ended before.
+ *
+ * A stop that is known beforehand needs no YIELD: at the first boundary at @stop_layer or
+ * behind it, the job's samples that stand there and have not left get their CQE_YIELD. Others that
+ * they have merged with go on. A @stop_layer that the samples start at or behind takes effect
+ * after their first group, one behind the last layer never.
  */
 struct fluidnpu_hw_sqe {
 	__u8  opcode;
@@ -262,7 +268,7 @@ struct fluidnpu_hw_sqe {
 	__u64 cookie;
 	__u64 program_iova;
 	__u32 program_bytes;
-	__u32 reserved0;
+	__u32 stop_layer;
 	__u64 samples_addr;
 	__u64 target;
 	__u64 reserved[2];
@@ -534,7 +540,7 @@ FLUIDNPU_AT(fluidnpu_hw_sqe, num_samples, 4);
 FLUIDNPU_AT(fluidnpu_hw_sqe, cookie, 8);
 FLUIDNPU_AT(fluidnpu_hw_sqe, program_iova, 16);
 FLUIDNPU_AT(fluidnpu_hw_sqe, program_bytes, 24);
-FLUIDNPU_AT(fluidnpu_hw_sqe, reserved0, 28);
+FLUIDNPU_AT(fluidnpu_hw_sqe, stop_layer, 28);
 FLUIDNPU_AT(fluidnpu_hw_sqe, samples_addr, 32);
 FLUIDNPU_AT(fluidnpu_hw_sqe, target, 40);
 FLUIDNPU_AT(fluidnpu_hw_sqe, reserved, 48);

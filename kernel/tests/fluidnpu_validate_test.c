@@ -251,6 +251,8 @@ static const struct field_case job_cases[] = {
 	CASE(drm_fluidnpu_job, bos.stride, FLUIDNPU_MAX_STRIDE, 0),
 	CASE(drm_fluidnpu_job, bos.stride, FLUIDNPU_MAX_STRIDE + 1, -E2BIG),
 	CASE(drm_fluidnpu_job, user_data, U64_MAX, 0),
+	CASE(drm_fluidnpu_job, stop_layer, U32_MAX, 0),
+	CASE(drm_fluidnpu_job, pad, 1, -EINVAL),
 };
 
 KUNIT_ARRAY_PARAM_DESC(job, job_cases, desc);
@@ -276,6 +278,7 @@ static const struct field_case nop_cases[] = {
 	CASE(drm_fluidnpu_job, flags, DRM_FLUIDNPU_JOB_NOP | DRM_FLUIDNPU_JOB_NO_EXIT, -EINVAL),
 	CASE(drm_fluidnpu_job, flags, 0, -EINVAL),
 	CASE(drm_fluidnpu_job, samples.count, 1, -EINVAL),
+	CASE(drm_fluidnpu_job, stop_layer, 1, -EINVAL),
 	CASE(drm_fluidnpu_job, bos.count, FLUIDNPU_MAX_JOB_BOS, 0),
 	CASE(drm_fluidnpu_job, bos.count, FLUIDNPU_MAX_JOB_BOS + 1, -E2BIG),
 	CASE(drm_fluidnpu_job, user_data, U64_MAX, 0),

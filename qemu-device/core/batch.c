@@ -12,6 +12,7 @@
  *		that were preempted come first; what exceeds the program's largest batch waits
  *		below as a batch of its own
  *	exit	a sample leaves the top at an exit head; its job ends with its last sample
+ *	stop	a sample leaves it where its job is to stop
  *	forget	a job's samples leave, wherever they are (YIELD, an error)
  *	pop	a batch without samples is none
  *
@@ -33,14 +34,21 @@ struct fnpu_batch *fnpu_batch_running(struct fnpu_queue *q)
 	return &q->batches[q->num_batches - 1];
 }
 
-/* Completions that the end of @b's group can cause: one per sample and one per job. */
-unsigned int fnpu_batch_completions(const struct fnpu_batch *b)
+/*
+ * Completions that the end of the running batch's group can cause: one per sample and one per job,
+ * and another one for who only passes the head there, and stops behind it.
+ */
+unsigned int fnpu_batch_completions(const struct fnpu_queue *q)
 {
+	const struct fnpu_batch *b = &q->batches[q->num_batches - 1];
 	bool seen[FNPU_MAX_JOBS] = { false };
 	unsigned int n = b->num;
 
 	for (unsigned int i = 0; i < b->num; i++) {
+		const struct fnpu_job *job = &q->jobs[b->members[i].job];
+
 		n += !seen[b->members[i].job];
+		n += job->stop_layer && (job->flags & FLUIDNPU_SQE_NO_EXIT);
 		seen[b->members[i].job] = true;
 	}
 	return n;
@@ -227,6 +235,17 @@ static void post_exit(struct fnpu_dev *dev, unsigned int queue, const struct fnp
 	});
 }
 
+/* The running batch goes on with its first @stay members; jobs of which that left none end. */
+static void end_jobs(struct fnpu_dev *dev, unsigned int queue, const bool *left, unsigned int stay)
+{
+	struct fnpu_queue *q = &dev->s.queues[queue];
+
+	fnpu_batch_running(q)->num = stay;
+	for (unsigned int i = 0; i < FNPU_MAX_JOBS; i++)
+		if (left[i] && !q->jobs[i].live)
+			fnpu_job_end(dev, queue, &q->jobs[i], &(struct fnpu_fault){ 0 });
+}
+
 /*
  * The running batch has passed an exit head: who is sure leaves, at the last head everyone.
  * Jobs whose last sample that was end. @heads: what the head found, per member
@@ -256,10 +275,51 @@ static void take_exits(struct fnpu_dev *dev, unsigned int queue,
 			b->members[stay++] = m;
 		}
 	}
-	b->num = stay;
-	for (unsigned int i = 0; i < FNPU_MAX_JOBS; i++)
-		if (left[i] && !q->jobs[i].live)
-			fnpu_job_end(dev, queue, &q->jobs[i], &(struct fnpu_fault){ 0 });
+	end_jobs(dev, queue, left, stay);
+}
+
+/* @m, a member of @b, is handed back: the caller takes it off @b. */
+void fnpu_batch_hand_back(struct fnpu_dev *dev, unsigned int queue, const struct fnpu_batch *b,
+			  const struct fnpu_member *m)
+{
+	struct fnpu_job *job = &dev->s.queues[queue].jobs[m->job];
+
+	fnpu_cq_post(dev, &(struct fluidnpu_hw_cqe){
+		.cookie = job->cookie,
+		.time = dev->s.time,
+		.queued = job->queued_time,
+		.started = fnpu_job_started(dev, job),
+		.type = FLUIDNPU_CQE_YIELD,
+		.queue = queue,
+		.sample = m->index,
+		.layer = b->next_layer,
+	});
+	fnpu_group_write_back(dev, queue, m);
+	fnpu_count(dev, queue, FLUIDNPU_CNT_YIELDS, 1);
+	job->live--;
+	job->handed_back++;
+}
+
+/* Who of the running batch stands where its job is to stop is handed back. */
+static void take_stops(struct fnpu_dev *dev, unsigned int queue)
+{
+	struct fnpu_queue *q = &dev->s.queues[queue];
+	struct fnpu_batch *b = fnpu_batch_running(q);
+	bool left[FNPU_MAX_JOBS] = { false };
+	unsigned int stay = 0;
+
+	for (unsigned int i = 0; i < b->num; i++) {
+		const struct fnpu_member m = b->members[i];
+		const uint32_t stop = q->jobs[m.job].stop_layer;
+
+		if (stop && b->next_layer >= stop) {
+			fnpu_batch_hand_back(dev, queue, b, &m);
+			left[m.job] = true;
+		} else {
+			b->members[stay++] = m;
+		}
+	}
+	end_jobs(dev, queue, left, stay);
 }
 
 /*
@@ -278,6 +338,7 @@ void fnpu_batch_advance(struct fnpu_dev *dev, unsigned int queue, uint32_t next_
 		q->jobs[b->members[i].job].layer = next_layer;
 	if (head)
 		take_exits(dev, queue, head, heads);
+	take_stops(dev, queue);
 	if (b->num)
 		catch_up(dev, queue);
 	else

@@ -29,6 +29,7 @@
  *	YIELD taken			ACTIVE(d)	ACTIVE(less) or at rest
  *	group ends			ACTIVE(d)	as it was
  *	  and all leave at its exit	ACTIVE(d)	ACTIVE(d - 1) or at rest
+ *	  or are to stop there
  *	  and meets the one below	ACTIVE(d)	ACTIVE(d - 1); as it was if that gets full
  *	entry or group fails		WAITING, ACTIVE	HALTED
  *	RESUME				HALTED		ACTIVE(d) or at rest
@@ -45,7 +46,7 @@
  * No completion is ever dropped: an entry is taken only when the ring has room for
  * fnpu_entry_completions(), a group starts only when it has for fnpu_batch_completions(), and
  * aborted jobs are reported only into room that no running group may need. Each is at most
- * 2 * FLUIDNPU_MAX_BATCH, which any completion ring holds (fnpu_cq_enable()).
+ * 3 * FLUIDNPU_MAX_BATCH, which any completion ring holds (fnpu_cq_enable()).
  */
 #include "fnpu_internal.h"
 
@@ -100,7 +101,7 @@ static void end_aborted(struct fnpu_dev *dev)
 	unsigned int kept = 0;
 
 	if (s->running >= 0)
-		kept = fnpu_batch_completions(fnpu_batch_running(&s->queues[s->running]));
+		kept = fnpu_batch_completions(&s->queues[s->running]);
 	for (unsigned int i = 0; i < dev->config.geometry.num_queues; i++) {
 		struct fnpu_queue *q = &s->queues[i];
 
@@ -160,7 +161,7 @@ static bool serve(struct fnpu_dev *dev, unsigned int queue)
 	if (room >= fnpu_entry_completions(dev) && fnpu_entry_take(dev, queue, true))
 		return true;
 	if (dev->s.fatal || !q->num_batches ||
-	    room < fnpu_batch_completions(fnpu_batch_running(q)))
+	    room < fnpu_batch_completions(q))
 		return false;
 	fnpu_group_start(dev, queue);
 	return true;

@@ -64,7 +64,9 @@ struct fnpu_job {
 	bool used;
 	uint8_t flags;
 	uint8_t live;
+	uint8_t handed_back;
 	uint32_t layer;
+	uint32_t stop_layer;
 	uint64_t cookie;
 	uint64_t queued_time;
 	uint64_t started_time;
@@ -254,10 +256,12 @@ void fnpu_queue_fault(struct fnpu_dev *dev, unsigned int queue, const struct fnp
 
 /* batch.c */
 struct fnpu_batch *fnpu_batch_running(struct fnpu_queue *q);
-unsigned int fnpu_batch_completions(const struct fnpu_batch *b);
+unsigned int fnpu_batch_completions(const struct fnpu_queue *q);
 void fnpu_batch_push(struct fnpu_dev *dev, unsigned int queue, const struct fnpu_batch *b);
 void fnpu_batch_advance(struct fnpu_dev *dev, unsigned int queue, uint32_t next_layer,
 			const struct fluidnpu_hw_layer *head, const struct fnpu_head_result *heads);
+void fnpu_batch_hand_back(struct fnpu_dev *dev, unsigned int queue, const struct fnpu_batch *b,
+			  const struct fnpu_member *m);
 void fnpu_batch_forget(struct fnpu_dev *dev, unsigned int queue, unsigned int job);
 void fnpu_batch_fail(struct fnpu_dev *dev, unsigned int queue, const struct fnpu_fault *fault);
 

@@ -45,7 +45,7 @@ void fnpu_job_end(struct fnpu_dev *dev, unsigned int queue, struct fnpu_job *job
 		.type = FLUIDNPU_CQE_JOB,
 		.status = fault->status,
 		.queue = queue,
-		.live_batch = job->live,
+		.live_batch = job->live + job->handed_back,
 		.layer = job->layer,
 	};
 
@@ -76,6 +76,7 @@ static struct fnpu_job pop(struct fnpu_dev *dev, unsigned int queue,
 	return (struct fnpu_job){
 		.used = true,
 		.flags = sqe->flags,
+		.stop_layer = sqe->stop_layer,
 		.cookie = sqe->cookie,
 		.queued_time = fnpu_queue_pop(&dev->s.queues[queue]),
 		.started_time = FNPU_NEVER,
@@ -131,15 +132,15 @@ static void admit(struct fnpu_dev *dev, unsigned int queue, const struct fluidnp
 /* Only an entry's own fields; addresses are checked when they are used. */
 static bool sqe_valid(const struct fluidnpu_hw_sqe *sqe, const struct fluidnpu_hw_geometry *g)
 {
-	if (sqe->reserved0 || sqe->reserved[0] || sqe->reserved[1])
+	if (sqe->reserved[0] || sqe->reserved[1])
 		return false;
 	switch (sqe->opcode) {
 	case FLUIDNPU_OP_NOP:
-		return !sqe->num_samples && !sqe->target &&
+		return !sqe->num_samples && !sqe->target && !sqe->stop_layer &&
 		       !(sqe->flags & ~FLUIDNPU_SQE_NO_EXIT);
 	case FLUIDNPU_OP_YIELD:
 		return !sqe->flags && !sqe->as_id && !sqe->num_samples && !sqe->program_iova &&
-		       !sqe->program_bytes && !sqe->samples_addr;
+		       !sqe->program_bytes && !sqe->samples_addr && !sqe->stop_layer;
 	default:
 		return sqe->num_samples && sqe->num_samples <= g->max_batch &&
 		       sqe->as_id < g->num_as && !(sqe->program_iova % PROGRAM_ALIGN) &&
@@ -274,31 +275,15 @@ static bool take_inject(struct fnpu_dev *dev, unsigned int queue,
 static void yield_job(struct fnpu_dev *dev, unsigned int queue, unsigned int slot)
 {
 	struct fnpu_queue *q = &dev->s.queues[queue];
-	struct fnpu_job *job = &q->jobs[slot];
 
 	for (unsigned int i = 0; i < q->num_batches; i++) {
 		const struct fnpu_batch *b = &q->batches[i];
 
-		for (unsigned int j = 0; j < b->num; j++) {
-			const struct fnpu_member *m = &b->members[j];
-
-			if (m->job != slot)
-				continue;
-			fnpu_cq_post(dev, &(struct fluidnpu_hw_cqe){
-				.cookie = job->cookie,
-				.time = dev->s.time,
-				.queued = job->queued_time,
-				.started = fnpu_job_started(dev, job),
-				.type = FLUIDNPU_CQE_YIELD,
-				.queue = queue,
-				.sample = m->index,
-				.layer = b->next_layer,
-			});
-			fnpu_group_write_back(dev, queue, m);
-		}
+		for (unsigned int j = 0; j < b->num; j++)
+			if (b->members[j].job == slot)
+				fnpu_batch_hand_back(dev, queue, b, &b->members[j]);
 	}
-	fnpu_count(dev, queue, FLUIDNPU_CNT_YIELDS, job->live);
-	fnpu_job_end(dev, queue, job, &(struct fnpu_fault){ 0 });
+	fnpu_job_end(dev, queue, &q->jobs[slot], &(struct fnpu_fault){ 0 });
 	fnpu_batch_forget(dev, queue, slot);
 }
 

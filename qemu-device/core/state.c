@@ -21,7 +21,7 @@
 #include "fnpu_internal.h"
 
 #define STATE_MAGIC	0x53504e46	/* "FNPS" */
-#define STATE_VERSION	2
+#define STATE_VERSION	3
 
 /* A clock that is further has been running for 180 years; sums of times must not overflow. */
 #define MAX_TIME	(1ull << 62)

@@ -715,9 +715,13 @@ static unsigned int shuffle_yielded(struct tb *tb, const struct tb_program *p,
 	return n;
 }
 
-/* The samples of @job are cut after @groups groups and dealt out to jobs, which run them on. */
-static void yield_and_regroup(struct tb *tb, struct tb_program *p, struct tb_job *job,
-			      const struct outcome *want, unsigned int groups, struct tb_rng *rng)
+/*
+ * The samples of @job are cut after @groups groups and one more, by a YIELD or because they are to
+ * stop at layer @stop, and dealt out to jobs, which run them on.
+ */
+static void cut_and_regroup(struct tb *tb, struct tb_program *p, struct tb_job *job,
+			    const struct outcome *want, unsigned int groups, uint32_t stop,
+			    struct tb_rng *rng)
 {
 	unsigned int order[FLUIDNPU_MAX_BATCH], of_job[FLUIDNPU_MAX_BATCH], left, done = 0;
 	struct fluidnpu_hw_sqe yield = tb_yield(50, job->sqe.cookie), sqe = job->sqe;
@@ -727,12 +731,15 @@ static void yield_and_regroup(struct tb *tb, struct tb_program *p, struct tb_job
 	uint64_t cookies[FLUIDNPU_MAX_BATCH], cookie = 100;
 
 	tb->num_cqes = 0;
+	job->sqe.stop_layer = stop;
 	tb_submit(tb, 0, &job->sqe);
 	steps(tb, groups);
-	tb_submit(tb, 0, &yield); /* at the end of the group that runs */
+	if (!stop)
+		tb_submit(tb, 0, &yield); /* at the end of the group that runs */
 	steps(tb, 1);
 	tb_drain(tb, TB_MAX_CQES);
-	assert_int_equal(tb_status(tb, 50), FLUIDNPU_OK);
+	if (!stop)
+		assert_int_equal(tb_status(tb, 50), FLUIDNPU_OK);
 	assert_int_equal(tb_status(tb, job->sqe.cookie), FLUIDNPU_OK);
 	assert_int_equal(tb_queue_status(tb, 0), FLUIDNPU_QSTATUS_ENABLED);
 
@@ -759,6 +766,7 @@ static void yield_and_regroup(struct tb *tb, struct tb_program *p, struct tb_job
 		check_outcome(p, tb_exit_cqe(tb, cookies[i], of_job[i]), job->logits[order[i]],
 			      &want[order[i]]);
 	}
+	job->sqe.stop_layer = 0;
 	forget_results(p, job);
 }
 
@@ -781,8 +789,12 @@ static void test_yielded_samples_go_on_in_any_company(void **state)
 			if (p.layers[l].op == FLUIDNPU_LAYER_EXIT)
 				set_threshold(tb, &p, &job, l);
 		run_alone(tb, &p, &job, want);
-		for (unsigned int g = 0; g < tb_groups(&p, starts) - 1; g++)
-			yield_and_regroup(tb, &p, &job, want, g, &rng);
+		for (unsigned int g = 0; g < tb_groups(&p, starts) - 1; g++) {
+			cut_and_regroup(tb, &p, &job, want, g, 0, &rng);
+			cut_and_regroup(tb, &p, &job, want, g, starts[g + 1], &rng);
+			/* the first boundary behind it */
+			cut_and_regroup(tb, &p, &job, want, g, starts[g] + 1, &rng);
+		}
 		tb_program_free(&p);
 		tb_free(tb);
 	}
@@ -826,6 +838,82 @@ static void test_yield_names_the_layer_and_writes_the_state_back(void **state)
 	assert_true(tb_job_cqe(tb, 2)->started == when);
 	assert_true(tb_job_cqe(tb, 2)->time ==
 		    when + 4 * moved(1, 2000) + tb_span(tb, &p, 0, 11, 4));
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
+/* As by a YIELD that comes in time. A stop is a job's: who it has merged with goes on. */
+static void test_a_job_stops_at_its_layer_and_others_go_on(void **state)
+{
+	struct outcome want[2];
+	struct tb_program p;
+	struct tb_job old, new;
+	uint64_t merged, stopped;
+	struct tb *tb;
+
+	(void)state;
+	tb_net_two_exits(&p, 53, 2.0f);
+	for (unsigned int l = 0; l < 11; l++)
+		p.layers[l].live_bytes = 2000;
+	tb = bench(NULL, &p);
+	tb_job_make(tb, &old, &p, TB_AS, 2, 1);
+	tb_job_make(tb, &new, &p, TB_AS, 4, 2);
+	run_alone(tb, &p, &old, want);
+	tb->num_cqes = 0;
+	stopped = tb->now;
+	new.sqe.opcode = FLUIDNPU_OP_INJECT;
+	new.sqe.stop_layer = 8;
+	tb_submit(tb, 0, &old.sqe);
+	steps(tb, 1);
+	tb_submit(tb, 0, &new.sqe); /* they meet at layer 3 */
+	tb_run(tb);
+	merged = stopped + tb_span(tb, &p, 0, 3, 2) + moved(2, 2000) + tb_span(tb, &p, 0, 3, 4) +
+		 moved(2, 2000);
+	stopped = merged + tb_span(tb, &p, 3, 8, 6);
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_int_equal(yield_cqe(tb, 2, i)->layer, 8);
+		assert_true(yield_cqe(tb, 2, i)->time == stopped);
+	}
+	assert_true(tb_job_cqe(tb, 2)->time == stopped);
+	assert_int_equal(tb_job_cqe(tb, 2)->layer, 8);
+	assert_int_equal(tb_job_cqe(tb, 2)->live_batch, 4);
+	assert_int_equal(tb_counter(tb, FLUIDNPU_CNT_YIELDS), 4);
+	/* the DRAM takes what was on chip, and the others wait for that */
+	assert_true(tb_job_cqe(tb, 1)->time ==
+		    stopped + 4 * moved(1, 2000) + tb_span(tb, &p, 8, 11, 2));
+	check_job(tb, &p, &old, want);
+	assert_int_equal(tb_exit_cqe(tb, 1, 0)->live_batch, 2);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
+/* Behind the last layer there is nothing to stop; at or before the first one, the first group. */
+static void test_stops_out_of_the_way(void **state)
+{
+	struct tb_program p;
+	struct tb_job job;
+	struct tb *tb;
+
+	(void)state;
+	tb_net_two_exits(&p, 54, 2.0f);
+	tb = bench(NULL, &p);
+	tb_job_make(tb, &job, &p, TB_AS, 3, 1);
+	for (unsigned int i = 0; i < 2; i++) {
+		job.sqe.stop_layer = i ? UINT32_MAX : 11;
+		job.sqe.cookie = 1 + i;
+		tb_submit(tb, 0, &job.sqe);
+		tb_run(tb);
+		assert_int_equal(count_cqes(tb, FLUIDNPU_CQE_EXIT, 1 + i), 3);
+		assert_int_equal(tb_job_cqe(tb, 1 + i)->live_batch, 0);
+	}
+	job.sqe.stop_layer = 2;
+	job.sqe.cookie = 3;
+	for (unsigned int i = 0; i < 3; i++)
+		job.samples[i].start_layer = 6;
+	tb_submit(tb, 0, &job.sqe);
+	tb_run(tb);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(yield_cqe(tb, 3, i)->layer, 8);
 	tb_program_free(&p);
 	tb_free(tb);
 }
@@ -1258,7 +1346,7 @@ static void test_bad_inject_ends_alone_and_the_batch_goes_on_after_resume(void *
 		jobs[1].sqe.opcode = FLUIDNPU_OP_INJECT;
 		tb_submit(tb, 0, &jobs[0].sqe);
 		if (kind == 0)
-			jobs[1].sqe.reserved0 = 1;
+			jobs[1].sqe.reserved[0] = 1;
 		else if (kind == 1)
 			jobs[1].sqe.samples_addr = 0;
 		else if (kind == 2)
@@ -1297,7 +1385,7 @@ static void test_bad_yield_is_an_error(void **state)
 	(void)state;
 	tb_net_two(&p, 74);
 	tb = bench(NULL, &p);
-	for (unsigned int field = 0; field < 7; field++) {
+	for (unsigned int field = 0; field < 8; field++) {
 		bad = good;
 		tb->num_cqes = 0;
 		switch (field) {
@@ -1321,6 +1409,9 @@ static void test_bad_yield_is_an_error(void **state)
 			break;
 		case 6:
 			bad.reserved[1] = 1;
+			break;
+		case 7:
+			bad.stop_layer = 1;
 			break;
 		}
 		tb_submit(tb, 0, &bad);
@@ -1502,6 +1593,33 @@ static void test_yield_of_a_whole_batch_waits_for_room(void **state)
 	assert_int_equal(count_cqes(tb, FLUIDNPU_CQE_YIELD, 1), 16);
 	assert_int_equal(tb_status(tb, 1), FLUIDNPU_OK);
 	assert_int_equal(tb_status(tb, 9), FLUIDNPU_OK);
+	tb_program_free(&p);
+	tb_free(tb);
+}
+
+/* The most that a group can cause: 16 heads, 16 samples that stop behind it, and their job. */
+static void test_heads_and_stops_at_one_boundary_wait_for_room(void **state)
+{
+	struct tb_program p;
+	struct tb_job job;
+	struct tb *tb;
+
+	(void)state;
+	tb_net_two_exits(&p, 93, 0.0f);
+	tb = bench(NULL, &p);
+	tb_job_make(tb, &job, &p, TB_AS, 16, 1);
+	job.sqe.flags = FLUIDNPU_SQE_NO_EXIT;
+	job.sqe.stop_layer = 6;
+	tb_submit(tb, 0, &job.sqe);
+	leave_room(tb, 32);
+	tb_run(tb);
+	assert_int_equal(tb->dev->s.cq.tail, 0);
+	leave_room(tb, 33);
+	tb_run(tb);
+	assert_int_equal(tb->dev->s.cq.tail, 33);
+	assert_int_equal(count_cqes(tb, FLUIDNPU_CQE_HEAD, 1), 16);
+	assert_int_equal(count_cqes(tb, FLUIDNPU_CQE_YIELD, 1), 16);
+	assert_int_equal(tb_status(tb, 1), FLUIDNPU_OK);
 	tb_program_free(&p);
 	tb_free(tb);
 }
@@ -1830,6 +1948,8 @@ static void send(struct world *w)
 		t->members[t->num++] = i;
 	}
 	sqe.opcode = tb_range(&w->rng, 0, 3) ? FLUIDNPU_OP_INJECT : FLUIDNPU_OP_RUN;
+	if (!tb_range(&w->rng, 0, 3))
+		sqe.stop_layer = tb_range(&w->rng, 1, w->p.header.num_layers);
 	sqe.num_samples = t->num;
 	sqe.samples_addr = table;
 	tb_submit(w->tb, queue, &sqe);
@@ -2025,6 +2145,8 @@ int main(void)
 		cmocka_unit_test(test_no_exit_holds_for_one_job_of_a_merged_batch),
 		cmocka_unit_test(test_yielded_samples_go_on_in_any_company),
 		cmocka_unit_test(test_yield_names_the_layer_and_writes_the_state_back),
+		cmocka_unit_test(test_a_job_stops_at_its_layer_and_others_go_on),
+		cmocka_unit_test(test_stops_out_of_the_way),
 		cmocka_unit_test(test_job_starts_with_its_first_group),
 		cmocka_unit_test(test_yield_of_what_is_not_in_flight_does_nothing),
 		cmocka_unit_test(test_yield_takes_samples_from_anywhere_on_the_stack),
@@ -2041,6 +2163,7 @@ int main(void)
 		cmocka_unit_test(test_disable_forgets_the_stack),
 		cmocka_unit_test(test_only_abort_and_the_like_cancel_the_work),
 		cmocka_unit_test(test_yield_of_a_whole_batch_waits_for_room),
+		cmocka_unit_test(test_heads_and_stops_at_one_boundary_wait_for_room),
 		cmocka_unit_test(test_no_completion_is_lost_when_the_ring_is_nearly_full),
 		cmocka_unit_test(test_idle_cycles_are_those_without_work),
 		cmocka_unit_test(test_every_cycle_is_busy_or_idle),

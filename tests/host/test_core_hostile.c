@@ -148,7 +148,6 @@ static void test_sqe_fields_out_of_range(void **state)
 	TRY(FLUIDNPU_ERR_SQE, b->job.sqe.num_samples, 0);
 	TRY(FLUIDNPU_ERR_SQE, b->job.sqe.num_samples, FLUIDNPU_MAX_BATCH + 1);
 	TRY(FLUIDNPU_ERR_SQE, b->job.sqe.num_samples, UINT32_MAX);
-	TRY(FLUIDNPU_ERR_SQE, b->job.sqe.reserved0, 1);
 	for (unsigned int i = 0; i < 2; i++)
 		TRY(FLUIDNPU_ERR_SQE, b->job.sqe.reserved[i], 1ull << 63);
 	TRY(FLUIDNPU_ERR_SQE, b->job.sqe.target, 1);
@@ -161,13 +160,16 @@ static void test_sqe_fields_out_of_range(void **state)
 	TRY(FLUIDNPU_OK, b->job.sqe.program_bytes, UINT32_MAX);
 }
 
-static void test_nop_with_samples(void **state)
+static void test_nop_with_more_than_nothing(void **state)
 {
 	struct bench *b = *state;
 
 	b->job.sqe.opcode = FLUIDNPU_OP_NOP;
 	expect(b, FLUIDNPU_ERR_SQE, "NOP with samples");
 	b->job.sqe.num_samples = 0;
+	b->job.sqe.stop_layer = 1;
+	expect(b, FLUIDNPU_ERR_SQE, "NOP with a layer to stop at");
+	b->job.sqe.stop_layer = 0;
 	expect(b, FLUIDNPU_OK, "NOP");
 }
 
@@ -1299,7 +1301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(test_correct_job_runs),
 		BENCH_TEST(test_sqe_fields_out_of_range),
-		BENCH_TEST(test_nop_with_samples),
+		BENCH_TEST(test_nop_with_more_than_nothing),
 		BENCH_TEST(test_sample_fields_out_of_range),
 		BENCH_TEST(test_header_fields_out_of_range),
 		BENCH_TEST(test_header_offsets_out_of_range),

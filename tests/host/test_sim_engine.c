@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The simulator's engine against the device: random sequences of RUN, INJECT and YIELD at
- * random times go to both, the NPU core in time-only mode and tools/sim/engine.c. Every sample
+ * random times, with and without a layer to stop at, go to both, the NPU core in time-only mode and tools/sim/engine.c. Every sample
  * must leave, or be handed back, at the same cycle and the same layer.
  */
 #include <setjmp.h>
@@ -48,6 +48,7 @@ struct bench {
 	struct log device, engine_log;
 	unsigned int num_jobs, first_in_flight;
 	uint64_t next_cookie;
+	uint32_t stop;	/* group of the episode, or UINT32_MAX */
 };
 
 /* ---- the network ---- */
@@ -177,6 +178,7 @@ static void submit_samples(struct bench *b, uint8_t opcode, unsigned int group, 
 		.cookie = b->next_cookie,
 		.program_iova = b->program.iova,
 		.program_bytes = b->program.header.total_bytes,
+		.stop_layer = b->stop == UINT32_MAX ? 0 : b->starts[b->stop],
 		.samples_addr = table,
 	};
 
@@ -202,8 +204,11 @@ static void run(struct bench *b)
 	const unsigned int num = tb_range(&b->rng, 1, FLUIDNPU_MAX_BATCH);
 
 	b->first_in_flight = (unsigned int)b->next_cookie;
+	b->stop = UINT32_MAX;
+	if (group + 1 < NUM_GROUPS && tb_range(&b->rng, 0, 1))
+		b->stop = tb_range(&b->rng, group + 1, NUM_GROUPS - 1);
 	submit_samples(b, FLUIDNPU_OP_RUN, group, num, members);
-	engine_start(&b->engine, &b->network, group, members, num, UINT32_MAX);
+	engine_start(&b->engine, &b->network, group, members, num, b->stop);
 	engine_run(&b->engine, b->tb->now);
 }
 
@@ -323,55 +328,12 @@ static void spilled_activations_are_simulated_to_the_cycle(void **state)
 		check_device(2, 200000, seed);
 }
 
-/* A stop is a YIELD that was known before. */
-static void a_stop_ends_a_batch_as_a_yield_there_would(void **state)
-{
-	struct bench *b = calloc(1, sizeof(*b));
-	struct engine_member m[3] = { { .id = 16, .exit = 2 }, { .id = 17, .exit = 0 },
-				      { .id = 18, .exit = 2 } };
-	struct fnpu_error error;
-	struct fnpu_config config;
-
-	(void)state;
-	fnpu_config_default(&config);
-	b->tb = tb_ready(&config, TB_INLINE);
-	make_program(b);
-	b->network = (struct npu_network){
-		.config = config, .kind = NPU_FLUID, .max_batch = 16, .num_exits = NUM_STAGES,
-	};
-	assert_int_equal(npu_price(&b->network, b->program.layers, b->program.header.num_layers,
-				   &error), 0);
-	engine_init(&b->engine, &ops, b);
-	engine_start(&b->engine, &b->network, 0, m, 3, 5);
-	engine_run(&b->engine, 0);
-	while (engine_next(&b->engine) != ENGINE_NEVER) {
-		const uint64_t now = engine_next(&b->engine);
-
-		engine_advance(&b->engine, now);
-		engine_run(&b->engine, now);
-	}
-	assert_int_equal(b->engine_log.num, 3);
-	assert_true(b->engine_log.events[0].left);
-	assert_int_equal(b->engine_log.events[0].time, npu_span(&b->network, 3, 0, 3));
-	for (int i = 1; i < 3; i++) {
-		assert_false(b->engine_log.events[i].left);
-		assert_int_equal(b->engine_log.events[i].where, b->starts[5]);
-		assert_int_equal(b->engine_log.events[i].time,
-				 npu_span(&b->network, 3, 0, 3) + npu_span(&b->network, 2, 3, 5));
-	}
-	npu_close(&b->network);
-	tb_program_free(&b->program);
-	tb_free(b->tb);
-	free(b);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_papers_stack_is_simulated_to_the_cycle),
 		cmocka_unit_test(deeper_stacks_are_simulated_to_the_cycle),
 		cmocka_unit_test(spilled_activations_are_simulated_to_the_cycle),
-		cmocka_unit_test(a_stop_ends_a_batch_as_a_yield_there_would),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,9 +15,9 @@
  * word by word as far as that matters (the phase of an entry after the rest of it).
  *
  * JOBS jobs with one or two samples are submitted, on two queues: RUN, INJECT or YIELD, at layer
- * 0 or 1, in all combinations; every sample may leave at the first exit or the last, any
- * group may fail (FAULTS times), the driver may lose its patience at any moment (TIMEOUTS
- * times). A sample is a bit: bit j * MAXB + i is sample i of job j, a batch is a set of bits.
+ * 0 or 1, in all combinations; every sample may leave at the first exit or the last (as one does
+ * whose job is to stop there), any group may fail (FAULTS times), the driver may lose its
+ * patience at any moment (TIMEOUTS times). A sample is a bit: bit j * MAXB + i is sample i of job j, a batch is a set of bits.
  *
  * What must hold:
  *	- a batch has 1..MAXB samples, and a sample is in one batch at most

@@ -183,6 +183,8 @@ struct field_case {
 	JOB(call, flags, UINT32_MAX, EINVAL),                                                      \
 	JOB(call, flags, DRM_FLUIDNPU_JOB_NOP, EINVAL),                                            \
 	JOB(call, flags, DRM_FLUIDNPU_JOB_NOP | DRM_FLUIDNPU_JOB_NO_EXIT, EINVAL),                 \
+	JOB(call, pad, 1, EINVAL),                                                                 \
+	JOB(call, pad, 1u << 31, EINVAL),                                                          \
 	JOB(call, samples.count, 0, EINVAL),                                                       \
 	COUNT_CASES(call, job, jobs[0].known, samples, FLUIDNPU_MAX_BATCH),                        \
 	STRIDE_CASES(call, job, jobs[0].known, samples, sizeof(struct drm_fluidnpu_sample)),       \
@@ -369,6 +371,7 @@ static const struct field_case field_cases[] = {
 	JOB(SUBMIT_NOP, program_iova, 1u << 20, EINVAL),
 	JOB(SUBMIT_NOP, program_iova, UINT64_MAX, EINVAL),
 	JOB(SUBMIT_NOP, program_bytes, 64, EINVAL),
+	JOB(SUBMIT_NOP, stop_layer, 1, EINVAL),
 	JOB(SUBMIT_NOP, samples.count, 1, EINVAL),
 	JOB(SUBMIT_NOP, samples.count, UINT32_MAX, EINVAL),
 	JOB(SUBMIT_NOP, flags, DRM_FLUIDNPU_JOB_NOP | DRM_FLUIDNPU_JOB_NO_EXIT, EINVAL),

@@ -257,6 +257,66 @@ static void a_yielded_job_goes_on_where_it_was(void)
 	rig_down(&rig);
 }
 
+/* Who stops goes on from there as after a YIELD. */
+static void a_job_stops_at_its_layer(void)
+{
+	int8_t alone[2][NET_LOGITS];
+	struct drm_fluidnpu_event event;
+	struct rig rig;
+	struct job job;
+
+	REQUIRE(rig_up(&rig, LAYERS), "");
+	net_set_input(&rig.net, 1, 6, 1);
+	job_over(&job, &rig.net, 0, 2, 100);
+	EXPECT_OK(rig_run(&rig, &job));
+	for (unsigned int i = 0; i < 2; i++) {
+		memcpy(alone[i], net_logits(&rig.net, i), NET_LOGITS);
+		memset(net_logits(&rig.net, i), 0, NET_LOGITS);
+	}
+	for (unsigned int stop = 1; stop < LAYERS; stop += 13) {
+		job.args.stop_layer = stop;
+		EXPECT_OK(submit_one(&rig.ctx, &job));
+		for (unsigned int i = 0; i < 2; i++) {
+			REQUIRE(next_is(&rig.ctx, &event, DRM_FLUIDNPU_EVENT_YIELD, 101 + i), "");
+			EXPECT_EQ(event.layer, stop);
+			job.samples[i].start_layer = event.layer;
+		}
+		REQUIRE(next_is(&rig.ctx, &event, DRM_FLUIDNPU_EVENT_JOB, 100), "");
+		EXPECT_EQ(event.live_batch, 2);
+		EXPECT_EQ(ctx_pending(&rig.ctx), 0);
+	}
+	job.args.stop_layer = UINT32_MAX;
+	EXPECT_OK(submit_one(&rig.ctx, &job));
+	REQUIRE(next_is(&rig.ctx, &event, DRM_FLUIDNPU_EVENT_EXIT, 101), "");
+	REQUIRE(next_is(&rig.ctx, &event, DRM_FLUIDNPU_EVENT_EXIT, 102), "");
+	REQUIRE(next_is(&rig.ctx, &event, DRM_FLUIDNPU_EVENT_JOB, 100), "");
+	for (unsigned int i = 0; i < 2; i++)
+		EXPECT(!memcmp(alone[i], net_logits(&rig.net, i), NET_LOGITS), "sample %u", i);
+	rig_down(&rig);
+}
+
+static void an_injected_job_stops_and_the_batch_goes_on(void)
+{
+	struct drm_fluidnpu_event event;
+	struct job first, second;
+	struct rig rig;
+
+	REQUIRE(rig_up(&rig, LAYERS), "");
+	job_over(&first, &rig.net, 0, 2, 200);
+	job_over(&second, &rig.net, 2, 1, 300);
+	second.args.stop_layer = LAYERS - 2;
+	REQUIRE(start(&rig, &first), "");
+	EXPECT_OK(inject(&rig.ctx, &second, NULL, 0));
+	REQUIRE(next_is(&rig.ctx, &event, DRM_FLUIDNPU_EVENT_YIELD, 301), "");
+	EXPECT_EQ(event.layer, LAYERS - 2);
+	REQUIRE(next_is(&rig.ctx, &event, DRM_FLUIDNPU_EVENT_JOB, 300), "");
+	REQUIRE(next_is(&rig.ctx, &event, DRM_FLUIDNPU_EVENT_EXIT, 201), "");
+	EXPECT_EQ(event.live_batch, 2);
+	REQUIRE(next_is(&rig.ctx, &event, DRM_FLUIDNPU_EVENT_EXIT, 202), "");
+	REQUIRE(next_is(&rig.ctx, &event, DRM_FLUIDNPU_EVENT_JOB, 200), "");
+	rig_down(&rig);
+}
+
 static void a_job_yields_once(void)
 {
 	struct drm_fluidnpu_event event;
@@ -631,6 +691,9 @@ static const struct tap_test tests[] = {
 	{ "an injected job waits for its syncobj", an_injected_job_waits_for_its_syncobj },
 	{ "many injected jobs end once each", many_injected_jobs_end_once_each },
 	{ "a job that yielded goes on where it was", a_yielded_job_goes_on_where_it_was },
+	{ "a job stops at its layer", a_job_stops_at_its_layer },
+	{ "an injected job stops, and the batch goes on",
+	  an_injected_job_stops_and_the_batch_goes_on },
 	{ "a job yields once", a_job_yields_once },
 	{ "YIELD of a job that has ended gives ENOENT", yield_of_an_ended_job_is_enoent },
 	{ "YIELD takes the oldest job of a user_data", yield_takes_the_oldest_job },

@@ -492,7 +492,7 @@ static int check_job(const struct fnpu_context *ctx, const struct drm_fluidnpu_j
 	if (!job->samples.count ||
 	    job->samples.count > ctx->device->info.geometry.max_batch ||
 	    job->samples.stride < sizeof(struct drm_fluidnpu_sample) ||
-	    (job->flags & ~DRM_FLUIDNPU_JOB_NO_EXIT))
+	    (job->flags & ~DRM_FLUIDNPU_JOB_NO_EXIT) || job->pad)
 		return -EINVAL;
 	return 0;
 }
@@ -537,6 +537,7 @@ static void fill_entry(struct emu *emu, struct emu_ctx *ectx, const struct drm_f
 		.cookie = emu->tail,
 		.program_iova = job->program_iova,
 		.program_bytes = job->program_bytes,
+		.stop_layer = job->stop_layer,
 		.samples_addr = emu->tables_addr + table * sizeof(*emu->tables),
 	};
 	ectx->reserved += record->reserved;

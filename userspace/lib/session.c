@@ -369,7 +369,7 @@ const char *fnpu_session_error(const struct fnpu_session *s)
  */
 static void arm_timer(struct fnpu_session *s)
 {
-	const uint64_t next = fnpu_session_next_time(s);
+	const uint64_t next = fnpu_sched_timer(s->sched);
 	struct itimerspec spec = { 0 };		/* off */
 	int64_t ns;
 

@@ -67,13 +67,11 @@ struct index_queue {
 /**
  * struct batch - the scheduler's, while it is in flight
  * @jobs: of it that the device has
- * @stop: group before which it is to stop, or FNPU_SCHED_NO_STOP
- * @stop_time: when to YIELD for that, or FNPU_SCHED_NEVER
+ * @stop_layer: of all of them, as in struct drm_fluidnpu_job
  */
 struct batch {
 	uint32_t jobs;
-	uint32_t stop;
-	uint64_t stop_time;
+	uint32_t stop_layer;
 };
 
 enum session_buffer {
@@ -178,9 +176,6 @@ uint64_t fnpu_session_now(struct fnpu_session *s);
 
 /** fnpu_session_hear() - an event told that it is @time (session_wait.c) */
 void fnpu_session_hear(struct fnpu_session *s, uint64_t time);
-
-/** fnpu_session_next_time() - device time at which something is to be done, or FNPU_SCHED_NEVER */
-uint64_t fnpu_session_next_time(const struct fnpu_session *s);
 
 /** fnpu_session_host_until() - ns of host time until device time @time, at least 0 */
 int64_t fnpu_session_host_until(struct fnpu_session *s, uint64_t time);

@@ -3,10 +3,6 @@
  * The moving part of a session: events of the device go to the scheduler and
  * become results; decisions of the scheduler become jobs. Everything happens
  * in the caller's thread, inside flush, poll, wait and drain.
- *
- * The device cannot be told to stop a batch at a given layer. So a batch that is to stop
- * gets a YIELD when it is half through the group before that, by the cost table; its layers
- * may take longer or shorter, and policies have to put up with a stop that is off by one.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -74,26 +70,6 @@ static struct fnpu_head *slot_heads(struct fnpu_session *s, uint32_t index)
 	return s->heads ? &s->heads[(size_t)index * s->info->num_exits] : NULL;
 }
 
-/* Cycles that @count samples take from @from to the middle of the group before @to. */
-static uint64_t time_to_stop(const struct fnpu_session *s, uint32_t count, uint32_t from,
-			     uint32_t to)
-{
-	uint64_t cycles = 0;
-
-	for (uint32_t g = from; g < to; g++)
-		cycles += fnpu_model_cost(s->model, s->group_layers[g], count) / (g + 1 < to ? 1 : 2);
-	return cycles;
-}
-
-/* Batch @b, which has @count samples at group @from at @time, is to stop as it says. */
-static void plan_stop(const struct fnpu_session *s, struct batch *b, uint64_t time, uint32_t count,
-		      uint32_t from)
-{
-	b->stop_time = FNPU_SCHED_NEVER;
-	if (b->stop != FNPU_SCHED_NO_STOP && count && from < b->stop)
-		b->stop_time = time + time_to_stop(s, count, from, b->stop);
-}
-
 /* A sample was handed back. */
 static void yield_event(struct fnpu_session *s, uint32_t index, const struct drm_fluidnpu_event *e)
 {
@@ -154,9 +130,6 @@ static void sample_event(struct fnpu_session *s, const struct drm_fluidnpu_event
 	fnpu_sched_exit(s->sched, s->device_time, index,
 			s->flags & FNPU_SESSION_NO_EXIT ? 0 : e->exit_index);
 	finish_sample(s, index, 0);
-	if (s->preempts)	/* the only batch runs on with fewer */
-		plan_stop(s, &s->batches[0], e->time, s->running,
-			  e->layer < s->info->num_layers ? s->layer_groups[e->layer] + 1 : 0);
 }
 
 /* To the scheduler a sample whose job failed is one that was handed back, and cancelled. */
@@ -301,6 +274,7 @@ static void fill_job(struct fnpu_session *s, const struct fnpu_sched_decision *d
 			.array = (uintptr_t)s->bo_handles,
 		},
 		.user_data = tag(job->generation, number),
+		.stop_layer = s->batches[d->batch].stop_layer,
 	};
 }
 
@@ -320,10 +294,8 @@ static void submit_jobs(struct fnpu_session *s)
 
 static void start(struct fnpu_session *s, const struct fnpu_sched_decision *d)
 {
-	struct batch *b = &s->batches[d->batch];
-
-	b->stop = d->stop_layer;
-	plan_stop(s, b, s->device_time, d->count, d->layer);
+	s->batches[d->batch].stop_layer =
+		d->stop_layer < s->num_groups ? s->group_layers[d->stop_layer] : 0;
 	fill_job(s, d, &s->batch_jobs[s->num_batch_jobs++]);
 }
 
@@ -343,7 +315,6 @@ static void inject(struct fnpu_session *s, const struct fnpu_sched_decision *d)
 static void yield_batch(struct fnpu_session *s, uint32_t number)
 {
 	submit_jobs(s);
-	s->batches[number].stop_time = FNPU_SCHED_NEVER;
 	for (uint32_t i = 0; i < s->num_jobs && !s->broken; i++) {
 		const struct job *job = &s->jobs[i];
 		int ret = 0;
@@ -385,9 +356,6 @@ static void run_decisions(struct fnpu_session *s)
 	struct fnpu_sched_decision d;
 
 	s->unseen = false;
-	for (uint32_t i = 0; i < s->depth; i++)
-		if (s->batches[i].jobs && s->batches[i].stop_time <= now)
-			yield_batch(s, i);
 	while (!s->broken && fnpu_sched_decide(s->sched, now, &d))
 		carry_out(s, &d);
 	submit_jobs(s);

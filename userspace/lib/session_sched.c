@@ -54,6 +54,7 @@ static int find_groups(struct fnpu_session *s, struct tables *t)
 		}
 		t->num_groups++;
 	}
+	s->num_groups = t->num_groups;
 	return exits == s->info->num_exits ? 0 : -EINVAL;
 }
 

@@ -3,8 +3,8 @@
  * Time in a session, and the calls that wait for results.
  *
  * Policies count in device time. Events tell it; in between it is guessed from the host's clock, or,
- * on emu, known. When a policy's timer or the time for a stop comes, that is as good as an
- * event. Everything happens in the caller's thread.
+ * on emu, known. When a policy's timer comes, that is as good as an event. Everything happens in
+ * the caller's thread.
  */
 #include <errno.h>
 #include <time.h>
@@ -60,16 +60,6 @@ int64_t fnpu_session_host_until(struct fnpu_session *s, uint64_t time)
 	return ns < (double)(INT64_MAX / 2) ? (int64_t)ns : INT64_MAX / 2;
 }
 
-uint64_t fnpu_session_next_time(const struct fnpu_session *s)
-{
-	uint64_t next = fnpu_sched_timer(s->sched);
-
-	for (uint32_t i = 0; i < s->depth; i++)
-		if (s->batches[i].jobs && s->batches[i].stop_time < next)
-			next = s->batches[i].stop_time;
-	return next;
-}
-
 /* ---- waiting ---- */
 
 static int64_t deadline_of(int64_t timeout_ns)
@@ -88,7 +78,7 @@ static int64_t deadline_of(int64_t timeout_ns)
  */
 static int wait_for_events(struct fnpu_session *s, int64_t deadline)
 {
-	const uint64_t until = fnpu_session_next_time(s);
+	const uint64_t until = fnpu_sched_timer(s->sched);
 	int64_t timeout = -1;
 	bool mine = false;
 	int ret;
@@ -118,7 +108,7 @@ static int wait_for_events(struct fnpu_session *s, int64_t deadline)
 /* Does waiting make sense? */
 static bool is_moving(const struct fnpu_session *s)
 {
-	return s->running || (s->waiting && fnpu_session_next_time(s) != FNPU_SCHED_NEVER);
+	return s->running || (s->waiting && fnpu_sched_timer(s->sched) != FNPU_SCHED_NEVER);
 }
 
 static void kick(struct fnpu_session *s)

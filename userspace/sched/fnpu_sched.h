@@ -126,8 +126,8 @@ enum fnpu_sched_reason {
  * struct fnpu_sched_decision - what to do
  *
  * START: run @samples, which all wait at @layer of @model, as batch @batch. Samples that
- *	reach @stop_layer are handed back before it, then the batch ends; where that cannot
- *	be done exactly, a layer or so later. FNPU_SCHED_NO_STOP: it runs to its end.
+ *	reach @stop_layer are handed back before it, then the batch ends.
+ *	FNPU_SCHED_NO_STOP: it runs to its end.
  * INJECT: @samples, which wait at layer 0 of the model of batch @batch, run before it goes on, from
  *	its next boundary, until they meet and all go on as one. They belong to @batch from now on.
  * YIELD: hand all samples of @batch back at the next boundary.

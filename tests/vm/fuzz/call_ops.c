@@ -297,8 +297,11 @@ static void fuzz_job(struct fuzz *f, const struct fuzz_ctx *ctx, unsigned int in
 	}
 	if (rng_chance(&f->rng, 15))
 		args->flags = DRM_FLUIDNPU_JOB_NO_EXIT;
+	if (rng_chance(&f->rng, 20))
+		args->stop_layer = rng_below(&f->rng, 8);
 	if (rng_chance(&f->rng, 8)) {
 		args->flags = DRM_FLUIDNPU_JOB_NOP;
+		args->stop_layer = 0;
 		args->program_iova = 0;
 		args->program_bytes = 0;
 		args->samples.count = 0;
