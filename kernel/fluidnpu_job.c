@@ -33,7 +33,7 @@ static_assert(FLUIDNPU_MAX_EXITS <= 8);
 static void fluidnpu_job_post(struct fluidnpu_job *job, const struct fluidnpu_hw_cqe *cqe)
 {
 	struct drm_fluidnpu_event event = {
-		.user_data = job->samples[cqe->sample].user_data,
+		.user_data = job->samples[cqe->sample].args.user_data,
 		.time = cqe->time,
 		.queued = cqe->queued,
 		.started = cqe->started,
@@ -70,7 +70,7 @@ bool fluidnpu_job_sample(struct fluidnpu_job *job, struct fluidnpu_hw_cqe *cqe)
 		return false;
 	if (cqe->sample >= job->num_running || cqe->exit_index >= FLUIDNPU_MAX_EXITS)
 		return true;
-	cqe->sample = job->running[cqe->sample];
+	cqe->sample = job->samples[cqe->sample].running;
 	/* The last entry of the event ring is JOB's. */
 	if (job->left & BIT(cqe->sample) || job->events_left <= 1)
 		return true;
@@ -80,9 +80,9 @@ bool fluidnpu_job_sample(struct fluidnpu_job *job, struct fluidnpu_hw_cqe *cqe)
 		if (!(job->flags & DRM_FLUIDNPU_JOB_NO_EXIT))
 			return true;
 		/* After a replay the device tells of some heads again. */
-		if (job->reported[cqe->sample] & BIT(cqe->exit_index))
+		if (job->samples[cqe->sample].reported & BIT(cqe->exit_index))
 			return true;
-		job->reported[cqe->sample] |= BIT(cqe->exit_index);
+		job->samples[cqe->sample].reported |= BIT(cqe->exit_index);
 	} else {
 		job->left |= BIT(cqe->sample);
 	}
@@ -108,7 +108,7 @@ void fluidnpu_job_hand_back(struct fluidnpu_job *job, const struct fluidnpu_hw_c
 			continue;
 		job->left |= BIT(i);
 		yield.sample = i;
-		yield.layer = job->samples[i].start_layer;
+		yield.layer = job->samples[i].args.start_layer;
 		fluidnpu_job_post(job, &yield);
 	}
 }

@@ -11,7 +11,6 @@
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
 
-#include <drm/gpu_scheduler.h>
 
 #include <fluidnpu_drm.h>
 
@@ -22,89 +21,98 @@ struct fluidnpu_device;
 struct fluidnpu_fence;
 struct fluidnpu_mapping;
 struct fluidnpu_queue;
+struct fluidnpu_sched_job;
 
 #define FLUIDNPU_NO_SLOT	(~0u)
 
 /**
+ * struct fluidnpu_job_sample - a sample of a job
+ * @args: what user space asked for
+ * @reported: heads that have been told of, a bit mask
+ * @running: of the sample that the device counts as this one, the index in the job
+ */
+struct fluidnpu_job_sample {
+	struct drm_fluidnpu_sample args;
+	u8 reported;
+	u8 running;
+};
+
+/**
  * struct fluidnpu_job - a batch of samples and a program
- * @ref: of the submitter until it has dropped its locks, and of whoever will end it
- * @base: for the scheduler, if it gets the job, see fluidnpu_sched.c
- * @scheduled: @base is initialised
- * @bytes: charged to its client, see fluidnpu_limit.c
+ * @sched: what the scheduler has of it, or NULL if it does not get the job
  * @ctx: where it came from; pins address space, event ring and device
  * @fence: signals when it has ended
  * @uring: io_uring command that waits for it
- * @free_node: in fluidnpu_device.free_jobs
  * @node: in fluidnpu_queue.jobs, then in fluidnpu_device.done
  * @wait_node: in fluidnpu_queue.waiting
+ * @free_node: in fluidnpu_device.free_jobs, in the end
  * @ctx_node: in fluidnpu_ctx.jobs
- * @slot: index into fluidnpu_queue.slots while the device has it
- * @ended: it has ended, but perhaps not those before it
  * @pushed: when it came to the device, jiffies
  * @cookie: tells the device's completions of this run of the job from others
- * @error: how it ended, 0 or a negative errno
- * @yield: its samples are wanted back
- * @replays: resets of the device that it may have caused
- * @awake: it keeps the device awake, see fluidnpu_pm_get()
  * @program_iova: struct fluidnpu_hw_program
+ * @user_data: for its JOB event
+ * @mappings: buffers that stay mapped and busy until it has ended
+ * @ref: of the submitter until it has dropped its locks, and of whoever will end it
+ * @bytes: charged to its client, see fluidnpu_limit.c
+ * @slot: index into fluidnpu_queue.slots while the device has it
+ * @error: how it ended, 0 or a negative errno
  * @program_bytes: its readable size
  * @stop_layer: samples that get there are handed back, or 0
  * @flags: DRM_FLUIDNPU_JOB_*
- * @opcode: FLUIDNPU_OP_*
- * @user_data: for its JOB event
  * @events_left: entries of the event ring that are still reserved for it
  * @left: samples that have left or were handed back, a bit mask
- * @reported: heads that have been told of, a bit mask per sample
- * @num_running: entries of @running
- * @running: the samples that the device has, as it counts them
- * @num_mappings: entries of @mappings
- * @mappings: buffers that stay mapped and busy until it has ended
  * @num_samples: entries of @samples
- * @samples: what user space asked for
+ * @num_running: samples that the device has
+ * @num_mappings: entries of @mappings
+ * @opcode: FLUIDNPU_OP_*
+ * @replays: resets of the device that it may have caused
+ * @ended: it has ended, but perhaps not those before it
+ * @yield: its samples are wanted back
+ * @awake: it keeps the device awake, see fluidnpu_pm_get()
+ * @samples: one by one
  *
  * Until the job is committed it is the submitter's. Then the queue will end it, once it has come
  * there, or the scheduler, if that has got it: see fluidnpu_hw_unlock(). @node, @wait_node,
- * @slot, @ended, @pushed, @cookie, @error, @yield, @replays, @events_left, @left, @reported and
- * @running are protected by hw_lock then, and @ctx_node is always.
+ * @slot, @ended, @pushed, @cookie, @error, @yield, @replays, @events_left, @left, @num_running and
+ * what @samples are not user space's are protected by hw_lock then, and @ctx_node is always.
+ *
+ * Each job is allocated, and zeroed: one with a sample and two buffers fits into 256 bytes.
  */
 struct fluidnpu_job {
-	struct drm_sched_job base;
-	refcount_t ref;
-	bool scheduled;
-	size_t bytes;
+	struct fluidnpu_sched_job *sched;
 	struct fluidnpu_ctx *ctx;
 	struct fluidnpu_fence *fence;
 	struct fluidnpu_uring uring;
-	struct llist_node free_node;
 	struct list_head node;
-	struct list_head wait_node;
+	union {
+		struct list_head wait_node;
+		struct llist_node free_node;
+	};
 	struct rb_node ctx_node;
-	u32 slot;
-	bool ended;
 	unsigned long pushed;
 	u64 cookie;
-	int error;
-	bool yield;
-	u32 replays;
-	bool awake;
 	u64 program_iova;
+	u64 user_data;
+	struct fluidnpu_mapping **mappings;
+	refcount_t ref;
+	u32 bytes;
+	u32 slot;
+	int error;
 	u32 program_bytes;
 	u32 stop_layer;
 	u32 flags;
-	u8 opcode;
-	u64 user_data;
 	u32 events_left;
 	u32 left;
-	u8 reported[FLUIDNPU_MAX_BATCH];
-	u32 num_running;
-	u8 running[FLUIDNPU_MAX_BATCH];
-	u32 num_mappings;
-	struct fluidnpu_mapping **mappings;
 	u32 num_samples;
-	struct drm_fluidnpu_sample samples[] __counted_by(num_samples);
+	u8 num_running;
+	u8 num_mappings;
+	u8 opcode;
+	u8 replays;
+	bool ended;
+	bool yield;
+	bool awake;
+	struct fluidnpu_job_sample samples[] __counted_by(num_samples);
 };
-
-#define to_fluidnpu_job(ptr) container_of(ptr, struct fluidnpu_job, base)
 
 /* Jobs of one SUBMIT, and how many objects a job and a SUBMIT may name. */
 #define FLUIDNPU_MAX_JOBS	64
@@ -117,6 +125,8 @@ struct drm_file;
 /* fluidnpu_sched.c */
 int fluidnpu_sched_init(struct fluidnpu_queue *queue);
 int fluidnpu_sched_prepare(struct fluidnpu_job *job, struct drm_file *file);
+int fluidnpu_sched_depend(struct fluidnpu_job *job, struct dma_fence *fence);
+void fluidnpu_sched_unprepare(struct fluidnpu_job *job);
 void fluidnpu_sched_push(struct fluidnpu_job *job);
 
 /* fluidnpu_timeout.c */

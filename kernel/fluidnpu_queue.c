@@ -195,7 +195,7 @@ const struct fluidnpu_hw_sqe *fluidnpu_queue_entry(const struct fluidnpu_queue *
 /* The device has taken @job: could it run again all the same? */
 static bool fluidnpu_job_is_replayable(const struct fluidnpu_job *job)
 {
-	return !job->num_samples || !job->samples[0].start_layer;
+	return !job->num_samples || !job->samples[0].args.start_layer;
 }
 
 /**
@@ -248,11 +248,11 @@ static void fluidnpu_fill_samples(struct fluidnpu_hw_sample *table, struct fluid
 
 	job->num_running = 0;
 	for (i = 0; i < job->num_samples; i++) {
-		const struct drm_fluidnpu_sample *sample = &job->samples[i];
+		const struct drm_fluidnpu_sample *sample = &job->samples[i].args;
 
 		if (job->left & BIT(i))
 			continue;
-		job->running[job->num_running] = i;
+		job->samples[job->num_running].running = i;
 		table[job->num_running++] = (struct fluidnpu_hw_sample) {
 			.input_iova = sample->input_iova,
 			.state_iova = sample->state_iova,
@@ -482,7 +482,7 @@ static void fluidnpu_signal_all(struct list_head *done)
 	list_for_each_entry_safe(job, next, done, node) {
 		struct fluidnpu_fence *fence = job->fence;
 		struct io_uring_cmd *cmd = fluidnpu_uring_detach(job);
-		bool scheduled = job->scheduled;
+		bool scheduled = job->sched;
 		int error = job->error;
 
 		/* Its own reference goes with the job: the scheduler frees it once this signals. */

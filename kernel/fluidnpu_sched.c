@@ -28,6 +28,21 @@
 #include "fluidnpu_fence.h"
 #include "fluidnpu_job.h"
 
+/**
+ * struct fluidnpu_sched_job - what the scheduler has of a job
+ * @base: the scheduler's own
+ * @job: the job; the scheduler has a reference to it once it is pushed
+ */
+struct fluidnpu_sched_job {
+	struct drm_sched_job base;
+	struct fluidnpu_job *job;
+};
+
+static struct fluidnpu_sched_job *to_fluidnpu_sched_job(struct drm_sched_job *base)
+{
+	return container_of(base, struct fluidnpu_sched_job, base);
+}
+
 static const char * const fluidnpu_sched_names[FLUIDNPU_NUM_PRIORITIES] = {
 	"fluidnpu-q0", "fluidnpu-q1", "fluidnpu-q2", "fluidnpu-q3",
 };
@@ -41,13 +56,47 @@ static const char * const fluidnpu_sched_names[FLUIDNPU_NUM_PRIORITIES] = {
  */
 int fluidnpu_sched_prepare(struct fluidnpu_job *job, struct drm_file *file)
 {
+	struct fluidnpu_sched_job *sched;
 	int ret;
 
-	if (job->scheduled)
+	if (job->sched)
 		return 0;
-	ret = drm_sched_job_init(&job->base, &job->ctx->entity, 1, job->ctx, file->client_id);
-	job->scheduled = !ret;
-	return ret;
+	sched = kzalloc(sizeof(*sched), GFP_KERNEL_ACCOUNT);
+	if (!sched)
+		return -ENOMEM;
+	ret = drm_sched_job_init(&sched->base, &job->ctx->entity, 1, job->ctx, file->client_id);
+	if (ret) {
+		kfree(sched);
+		return ret;
+	}
+	sched->job = job;
+	job->sched = sched;
+	return 0;
+}
+
+/**
+ * fluidnpu_sched_depend - let a job wait for a fence
+ * @job: prepared
+ * @fence: any fence
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int fluidnpu_sched_depend(struct fluidnpu_job *job, struct dma_fence *fence)
+{
+	return drm_sched_job_add_dependency(&job->sched->base, dma_fence_get(fence));
+}
+
+/**
+ * fluidnpu_sched_unprepare - undo fluidnpu_sched_prepare() of a job that is not committed
+ * @job: perhaps prepared
+ */
+void fluidnpu_sched_unprepare(struct fluidnpu_job *job)
+{
+	if (!job->sched)
+		return;
+	drm_sched_job_cleanup(&job->sched->base);
+	kfree(job->sched);
+	job->sched = NULL;
 }
 
 /**
@@ -59,13 +108,13 @@ void fluidnpu_sched_push(struct fluidnpu_job *job)
 	lockdep_assert_held(&job->ctx->lock);
 
 	atomic_inc(&job->ctx->num_scheduled);
-	drm_sched_job_arm(&job->base);
-	drm_sched_entity_push_job(&job->base);
+	drm_sched_job_arm(&job->sched->base);
+	drm_sched_entity_push_job(&job->sched->base);
 }
 
 static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 {
-	struct fluidnpu_job *job = to_fluidnpu_job(sched_job);
+	struct fluidnpu_job *job = to_fluidnpu_sched_job(sched_job)->job;
 	struct fluidnpu_queue *queue = job->ctx->queue;
 	struct fluidnpu_device *fdev = queue->fdev;
 	struct dma_fence *fence;
@@ -92,8 +141,12 @@ static struct dma_fence *fluidnpu_sched_run_job(struct drm_sched_job *sched_job)
 
 static void fluidnpu_sched_free_job(struct drm_sched_job *sched_job)
 {
+	struct fluidnpu_sched_job *sched = to_fluidnpu_sched_job(sched_job);
+	struct fluidnpu_job *job = sched->job;
+
 	drm_sched_job_cleanup(sched_job);
-	fluidnpu_job_put_later(to_fluidnpu_job(sched_job));
+	kfree(sched);
+	fluidnpu_job_put_later(job);
 }
 
 static const struct drm_sched_backend_ops fluidnpu_sched_ops = {

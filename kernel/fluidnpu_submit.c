@@ -41,14 +41,14 @@ static int fluidnpu_copy_samples(struct drm_device *drm, struct fluidnpu_job *jo
 	int ret;
 
 	for (i = 0; i < job->num_samples; i++) {
-		struct drm_fluidnpu_sample *sample = &job->samples[i];
+		struct drm_fluidnpu_sample *sample = &job->samples[i].args;
 
 		ret = fluidnpu_copy_element(sample, sizeof(*sample), array, i);
 		if (ret) {
 			drm_dbg(drm, "job.samples[%u] cannot be copied: %d\n", i, ret);
 			return ret;
 		}
-		ret = fluidnpu_check_sample(drm, sample, i, job->samples[0].start_layer);
+		ret = fluidnpu_check_sample(drm, sample, i, job->samples[0].args.start_layer);
 		if (ret)
 			return ret;
 	}
@@ -107,20 +107,22 @@ static struct fluidnpu_job *fluidnpu_job_alloc(struct fluidnpu_ctx *ctx, u32 num
 					       u32 num_bos)
 {
 	struct fluidnpu_job *job;
-	size_t mappings, bytes;
+	size_t mappings, bytes, charge;
 
 	mappings = struct_size(job, samples, num_samples);
 	bytes = mappings + num_bos * sizeof(*job->mappings);
-	if (fluidnpu_limit_charge(ctx->ffile, bytes + sizeof(struct fluidnpu_fence)))
+	/* What the scheduler wants, too, though few jobs come there. */
+	charge = bytes + sizeof(struct fluidnpu_fence) + sizeof(struct drm_sched_job);
+	if (fluidnpu_limit_charge(ctx->ffile, charge))
 		return NULL;
 
 	job = kzalloc(bytes, GFP_KERNEL_ACCOUNT);
 	if (!job) {
-		fluidnpu_limit_uncharge(ctx->ffile, bytes + sizeof(struct fluidnpu_fence));
+		fluidnpu_limit_uncharge(ctx->ffile, charge);
 		return NULL;
 	}
 	refcount_set(&job->ref, 1);
-	job->bytes = bytes + sizeof(struct fluidnpu_fence);
+	job->bytes = charge;
 	job->mappings = (void *)job + mappings;
 	job->num_samples = num_samples;
 	job->slot = FLUIDNPU_NO_SLOT;
@@ -243,8 +245,8 @@ void fluidnpu_submit_fini(struct fluidnpu_submit *submit)
 	fluidnpu_submit_unlock_bos(submit);
 
 	for (i = 0; i < submit->num_jobs; i++) {
-		if (!submit->committed && submit->jobs[i]->scheduled)
-			drm_sched_job_cleanup(&submit->jobs[i]->base);
+		if (!submit->committed)
+			fluidnpu_sched_unprepare(submit->jobs[i]);
 		/* It has kept the buffers that were locked, even if it has ended by now. */
 		fluidnpu_job_put(submit->jobs[i]);
 	}
@@ -275,7 +277,7 @@ int fluidnpu_submit_depend(struct fluidnpu_submit *submit, struct dma_fence *fen
 	ret = fluidnpu_sched_prepare(job, submit->file);
 	if (ret)
 		return ret;
-	return drm_sched_job_add_dependency(&job->base, dma_fence_get(fence));
+	return fluidnpu_sched_depend(job, fence);
 }
 
 static bool fluidnpu_bo_is_shared(struct drm_gem_object *obj)
@@ -376,7 +378,7 @@ static bool fluidnpu_submit_is_scheduled(struct fluidnpu_submit *submit)
 {
 	struct fluidnpu_ctx *ctx = submit->ctx;
 
-	return submit->jobs[0]->scheduled || atomic_read(&ctx->num_scheduled) ||
+	return submit->jobs[0]->sched || atomic_read(&ctx->num_scheduled) ||
 	       !fluidnpu_queue_has_room(ctx->queue, submit->num_jobs);
 }
 
@@ -490,7 +492,7 @@ void fluidnpu_submit_commit(struct fluidnpu_submit *submit)
 	fluidnpu_submit_signal(submit, &submit->jobs[submit->num_jobs - 1]->fence->base);
 
 	submit->committed = true;
-	if (submit->jobs[0]->scheduled)
+	if (submit->jobs[0]->sched)
 		fluidnpu_submit_to_scheduler(submit);
 	else
 		fluidnpu_submit_to_ring(submit);

@@ -43,7 +43,7 @@ DECLARE_EVENT_CLASS(fluidnpu_job,
 				   __entry->flags = job->flags;
 				   __entry->samples = job->num_samples;
 				   __entry->start_layer = job->num_samples ?
-							  job->samples[0].start_layer : 0;),
+							  job->samples[0].args.start_layer : 0;),
 		    TP_printk("npu=%d client=%d ctx=%u queue=%u user_data=%#llx cookie=%#llx flags=%#x samples=%u start_layer=%u",
 			      __entry->npu, __entry->pid, __entry->ctx, __entry->queue,
 			      __entry->user_data, __entry->cookie,
@@ -91,7 +91,7 @@ TRACE_EVENT(fluidnpu_job_sample,
 			   __entry->queue = job->ctx->queue->index;
 			   __entry->user_data = job->user_data;
 			   __entry->cookie = job->cookie;
-			   __entry->user_data = job->samples[cqe->sample].user_data;
+			   __entry->user_data = job->samples[cqe->sample].args.user_data;
 			   __entry->time = cqe->time;
 			   __entry->type = cqe->type;
 			   __entry->sample = cqe->sample;
