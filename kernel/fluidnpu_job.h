@@ -11,7 +11,6 @@
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
 
-
 #include <fluidnpu_drm.h>
 
 #include "fluidnpu_uring.h"

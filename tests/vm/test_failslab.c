@@ -454,12 +454,13 @@ static int run_submit_signals(uint64_t *result)
 	static uint64_t point;
 	const struct drm_fluidnpu_sync syncs[MANY_SYNCS] = {
 		{ syncobj, DRM_FLUIDNPU_SYNC_SIGNAL, 0 },
-		{ timeline, DRM_FLUIDNPU_SYNC_SIGNAL, ++point },
-		{ timeline, DRM_FLUIDNPU_SYNC_SIGNAL, ++point },
+		{ timeline, DRM_FLUIDNPU_SYNC_SIGNAL, point + 1 },
+		{ timeline, DRM_FLUIDNPU_SYNC_SIGNAL, point + 2 },
 		{ syncobj, DRM_FLUIDNPU_SYNC_SIGNAL, 0 },
 	};
 
 	(void)result;
+	point += 2;
 	return send(DRM_IOCTL_FLUIDNPU_SUBMIT, 1, syncs, MANY_SYNCS);
 }
 
