@@ -190,3 +190,18 @@ bool fnpu_cost_batch(const struct fluidnpu_hw_geometry *g,
 		fnpu_cost_pass(g, layers, count, &passes[i], sum);
 	return num;
 }
+
+uint32_t fnpu_sram_share(const struct fluidnpu_hw_geometry *g, uint32_t live_bytes,
+			 const struct fluidnpu_hw_policy *passes, unsigned int member)
+{
+	unsigned int pass = 0;
+
+	for (unsigned int end = passes[0].n; end <= member; end += passes[pass].n)
+		pass++;
+	return (uint64_t)live_bytes * passes[pass].n <= g->act_sram_bytes ? live_bytes : 0;
+}
+
+uint64_t fnpu_dram_cycles(const struct fluidnpu_hw_geometry *g, uint64_t bytes)
+{
+	return (bytes * 1024 + g->dram_bytes_per_kcycle - 1) / g->dram_bytes_per_kcycle;
+}

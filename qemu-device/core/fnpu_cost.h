@@ -105,4 +105,16 @@ bool fnpu_cost_batch(const struct fluidnpu_hw_geometry *g,
 		     const struct fluidnpu_hw_policy *row, unsigned int b,
 		     struct fnpu_cost *sum);
 
+/**
+ * fnpu_sram_share() - bytes of sample @member of a batch that are in the activation SRAM while a
+ * group runs, and behind it: all, if those of its pass fit together, or nothing
+ * @live_bytes: of the group's first layer
+ * @passes: of the batch, as fnpu_split_batch() leaves them
+ */
+uint32_t fnpu_sram_share(const struct fluidnpu_hw_geometry *g, uint32_t live_bytes,
+			 const struct fluidnpu_hw_policy *passes, unsigned int member);
+
+/** fnpu_dram_cycles() - what the DRAM takes to move @bytes */
+uint64_t fnpu_dram_cycles(const struct fluidnpu_hw_geometry *g, uint64_t bytes);
+
 #endif /* FNPU_COST_H */

@@ -100,27 +100,12 @@ static bool price_group(struct fnpu_dev *dev, const struct fnpu_queue *q,
 	return true;
 }
 
-static uint64_t dram_cycles(const struct fnpu_dev *dev, uint64_t bytes)
-{
-	const uint64_t rate = dev->pricing.dram_bytes_per_kcycle;
-
-	return (bytes * 1024 + rate - 1) / rate;
-}
-
-/*
- * Bytes of a sample that are in the activation SRAM during the group and behind it: all, if
- * those of its pass fit together, or nothing.
- */
+/* Of the running group. */
 static uint32_t sram_share(const struct fnpu_dev *dev, unsigned int member)
 {
 	const struct fnpu_work *w = &dev->s.work;
-	const uint32_t live_bytes = w->layers[0].live_bytes;
-	unsigned int pass = 0;
 
-	for (unsigned int end = w->passes[0].n; end <= member; end += w->passes[pass].n)
-		pass++;
-	return (uint64_t)live_bytes * w->passes[pass].n <= dev->config.geometry.act_sram_bytes ?
-	       live_bytes : 0;
+	return fnpu_sram_share(&dev->config.geometry, w->layers[0].live_bytes, w->passes, member);
 }
 
 /* Writes back what @b has on chip; returns the cycles that takes. */
@@ -136,7 +121,7 @@ static uint64_t put_aside(struct fnpu_dev *dev, unsigned int queue, struct fnpu_
 	b->on_chip = false;
 	fnpu_count(dev, queue, FLUIDNPU_CNT_PREEMPTIONS, 1);
 	fnpu_count(dev, queue, FLUIDNPU_CNT_DRAM_WRITE_BYTES, bytes);
-	return dram_cycles(dev, bytes);
+	return fnpu_dram_cycles(&dev->pricing, bytes);
 }
 
 /* Reads what the samples of @b have in DRAM; returns the cycles that takes. */
@@ -155,7 +140,7 @@ static uint64_t bring_back(struct fnpu_dev *dev, unsigned int queue, struct fnpu
 	}
 	b->on_chip = true;
 	fnpu_count(dev, queue, FLUIDNPU_CNT_DRAM_READ_BYTES, bytes);
-	return dram_cycles(dev, bytes);
+	return fnpu_dram_cycles(&dev->pricing, bytes);
 }
 
 /* Makes the running batch of @queue the one on chip; returns the cycles that takes. */
@@ -183,7 +168,7 @@ void fnpu_group_write_back(struct fnpu_dev *dev, unsigned int queue, const struc
 		return;
 	if (s->write_back_end < s->time)
 		s->write_back_end = s->time;
-	s->write_back_end += dram_cycles(dev, m->sram_bytes);
+	s->write_back_end += fnpu_dram_cycles(&dev->pricing, m->sram_bytes);
 	fnpu_count(dev, queue, FLUIDNPU_CNT_DRAM_WRITE_BYTES, m->sram_bytes);
 }
 

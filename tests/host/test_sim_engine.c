@@ -228,7 +228,7 @@ static void yield(struct bench *b)
 {
 	struct fluidnpu_hw_sqe sqe;
 
-	if (b->engine.inject.num || b->engine.yield)
+	if (b->engine.yield)
 		return;
 	for (uint64_t job = b->first_in_flight; job < b->next_cookie; job++) {
 		sqe = tb_yield(0x100000 + job, job);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <string.h>
 
+#include "fnpu_cost.h"
 #include "engine.h"
 
 void engine_init(struct engine *e, const struct engine_ops *ops, void *user)
@@ -91,7 +92,7 @@ static uint64_t put_aside(struct engine *e, struct engine_batch *b)
 	b->on_chip = false;
 	e->counters.preemptions++;
 	e->counters.dram_bytes += bytes;
-	return npu_dram_cycles(e->network, bytes);
+	return fnpu_dram_cycles(&e->network->config.geometry, bytes);
 }
 
 static uint64_t bring_back(struct engine *e, struct engine_batch *b)
@@ -109,7 +110,7 @@ static uint64_t bring_back(struct engine *e, struct engine_batch *b)
 	}
 	b->on_chip = true;
 	e->counters.dram_bytes += bytes;
-	return npu_dram_cycles(e->network, bytes);
+	return fnpu_dram_cycles(&e->network->config.geometry, bytes);
 }
 
 static uint64_t switch_state(struct engine *e)
@@ -131,7 +132,7 @@ static void hand_back(struct engine *e, uint64_t now, const struct engine_batch 
 		if (!m->evicted) {
 			if (e->write_back_end < now)
 				e->write_back_end = now;
-			e->write_back_end += npu_dram_cycles(e->network, m->resident);
+			e->write_back_end += fnpu_dram_cycles(&e->network->config.geometry, m->resident);
 			e->counters.dram_bytes += m->resident;
 		}
 		e->ops->handed_back(e->user, now, m->id, b->group);
@@ -257,15 +258,15 @@ static void finish(struct engine *e, uint64_t now)
 		catch_up(e);
 }
 
-/* What software asked for, at a boundary. */
+/* What software asked for, at a boundary, in its order: nothing is injected behind a YIELD. */
 static void take_requests(struct engine *e, uint64_t now)
 {
-	if (e->yield)
-		hand_back_all(e, now);
-	e->yield = false;
 	if (e->inject.num)
 		push(e, &e->inject);
 	e->inject.num = 0;
+	if (e->yield)
+		hand_back_all(e, now);
+	e->yield = false;
 }
 
 /* ---- requests ---- */

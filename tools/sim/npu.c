@@ -76,21 +76,17 @@ static void control_row(const struct npu_network *n, const struct fluidnpu_hw_la
 
 /* ---- tables ---- */
 
-/* What is in the activation SRAM behind the group (sram_share() of the device's group.c). */
+/* What is in the activation SRAM behind the group. */
 static void find_resident(const struct npu_network *n, const struct fluidnpu_hw_layer *first,
 			  const struct fluidnpu_hw_policy *row, unsigned int b, uint32_t *resident)
 {
 	const struct fluidnpu_hw_geometry *g = &n->config.geometry;
 	struct fluidnpu_hw_policy passes[NPU_MAX_BATCH];
-	const unsigned int num = fnpu_split_batch(g, row, b, passes);
-	unsigned int member = 0;
 
-	for (unsigned int i = 0; i < num; i++) {
-		const bool fits = (uint64_t)first->live_bytes * passes[i].n <= g->act_sram_bytes;
-
-		for (unsigned int j = 0; j < passes[i].n; j++)
-			resident[member++] = fits ? first->live_bytes : 0;
-	}
+	if (!fnpu_split_batch(g, row, b, passes))
+		return;
+	for (unsigned int i = 0; i < b; i++)
+		resident[i] = fnpu_sram_share(g, first->live_bytes, passes, i);
 }
 
 static void price_group(struct npu_network *n, uint32_t index,

@@ -96,14 +96,6 @@ static inline uint64_t npu_span(const struct npu_network *n, uint32_t batch, uin
 	return n->cycles[batch - 1][to] - n->cycles[batch - 1][from];
 }
 
-/** npu_dram_cycles() - time that moving @bytes takes */
-static inline uint64_t npu_dram_cycles(const struct npu_network *n, uint64_t bytes)
-{
-	const uint64_t rate = n->config.geometry.dram_bytes_per_kcycle;
-
-	return (bytes * 1024 + rate - 1) / rate;
-}
-
 /** npu_expected_cycles() - of a sample alone, with the exit shares @share */
 double npu_expected_cycles(const struct npu_network *n, const double *share);
 

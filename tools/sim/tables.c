@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fnpu_cost.h"
 #include "tables.h"
 
 /* Cycles in which what @batch samples have on chip at @boundary goes to DRAM, one by one. */
@@ -11,7 +12,7 @@ static uint64_t switch_cycles(const struct npu_network *n, uint32_t batch, uint3
 	uint64_t cycles = 0;
 
 	for (uint32_t i = 0; boundary && i < batch; i++)
-		cycles += npu_dram_cycles(n, n->groups[boundary - 1].resident[batch - 1][i]);
+		cycles += fnpu_dram_cycles(&n->config.geometry, n->groups[boundary - 1].resident[batch - 1][i]);
 	return cycles;
 }
 

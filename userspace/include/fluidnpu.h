@@ -254,6 +254,9 @@ int fnpu_model_check(const struct fnpu_model *model, const struct fnpu_device *d
  * @flags: FNPU_SESSION_*
  * @slo_ns: deadline of a sample that has none of its own, in device time after its submission;
  *	0: none
+ * @exit_shares: of all samples, that leave at each exit (fnpu_model_info.num_exits of them), as far
+ *	as known beforehand: policies that look ahead begin with them, and learn. NULL: they begin
+ *	with equal ones. Copied
  */
 struct fnpu_session_options {
 	const char *policy;
@@ -263,6 +266,7 @@ struct fnpu_session_options {
 	uint32_t depth;
 	uint32_t flags;
 	uint64_t slo_ns;
+	const double *exit_shares;
 };
 
 #define FNPU_REQUEST_BEST_EFFORT	(1u << 0)	/* after all others, whatever its deadline */

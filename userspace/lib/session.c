@@ -16,6 +16,7 @@
 #define DEFAULT_QUEUE_BATCHES	4u
 #define MAX_QUEUE_BOUND		(1u << 20)
 #define BUFFER_ALIGN		((size_t)64)
+#define CLOCK_TIMEOUT_NS	INT64_C(10000000000)
 
 #define ALIGN_UP(bytes)		(((size_t)(bytes) + BUFFER_ALIGN - 1) & ~(BUFFER_ALIGN - 1))
 
@@ -122,17 +123,29 @@ static uint64_t cycles_of(const struct fnpu_session *s, uint64_t ns)
 	return ns && cycles < 1 ? 1 : (uint64_t)cycles;
 }
 
-/* Where device time is only told by events, the first guess needs a reading. */
+/*
+ * Where device time is only told by events, the first guess needs one, of a job that does nothing.
+ * The counters of a device that sleeps do not tell.
+ */
 static int open_clock(struct fnpu_session *s, struct fnpu_error *error)
 {
-	struct fnpu_counters counters;
-	int ret = s->device->ops->counters(s->device, &counters);
+	const struct fnpu_backend_ops *ops = s->device->ops;
+	const struct drm_fluidnpu_job nop = { .flags = DRM_FLUIDNPU_JOB_NOP };
+	struct drm_fluidnpu_event event;
+	int ret;
 
+	if (ops->now)
+		return 0;
+	ret = ops->submit(s->ctx, &nop, 1, error);
 	if (ret)
-		return fnpu_fail(error, ret, "cannot read the device's clock: %s", strerror(-ret));
-	s->heard = fnpu_session_host_ns();
-	s->heard_time = counters.time;
-	s->device_time = counters.time;
+		return ret;
+	while (!ret && !(ret = ops->next_event(s->ctx, &event)))
+		ret = ops->wait(s->ctx, CLOCK_TIMEOUT_NS, FNPU_SCHED_NEVER);
+	if (ret == 1)
+		ret = event.error;
+	if (ret)
+		return fnpu_fail(error, ret, "the device does not answer: %s", strerror(-ret));
+	fnpu_session_hear(s, event.time);
 	return 0;
 }
 
@@ -183,17 +196,17 @@ int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model
 	fnpu_byte_map_init(&s->byte_map, s->info->byte_scale, s->info->byte_offset,
 			   s->info->input_scale, s->info->input_zero_point);
 
-	ret = fnpu_session_open_sched(s, o->policy, bound, error);
+	ret = fnpu_session_open_sched(s, o, bound, error);
 	/* where batches are stopped, any of its samples may have been injected alone */
 	s->num_jobs = s->preempts ? s->max_batch + 1 : s->depth;
-	if (!ret)
-		ret = open_clock(s, error);
 	if (!ret)
 		ret = open_tables(s, error);
 	if (!ret)
 		ret = open_buffers(s, error);
 	if (!ret)
 		ret = open_context(s, o->submission, error);
+	if (!ret)
+		ret = open_clock(s, error);
 	if (ret) {
 		fnpu_session_close(s);
 		return ret;

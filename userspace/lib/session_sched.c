@@ -18,17 +18,17 @@ struct tables {
 static uint64_t switch_cycles(const struct fnpu_session *s, uint32_t layer, uint32_t batch)
 {
 	const struct fluidnpu_hw_geometry *g = &fnpu_device_info(s->device)->geometry;
-	const uint64_t live_bytes = fnpu_file_layers(s->model->file)[layer].live_bytes;
+	const uint32_t live_bytes = fnpu_file_layers(s->model->file)[layer].live_bytes;
 	struct fluidnpu_hw_policy passes[FLUIDNPU_MAX_BATCH];
-	const unsigned int num = fnpu_split_batch(g, fnpu_file_control(s->model->file) +
-						     (size_t)layer * s->info->max_batch,
-						  batch, passes);
-	uint64_t bytes = 0;
+	const struct fluidnpu_hw_policy *row = fnpu_file_control(s->model->file) +
+					       (size_t)layer * s->info->max_batch;
+	uint64_t cycles = 0;
 
-	for (unsigned int i = 0; i < num; i++)
-		if (live_bytes * passes[i].n <= g->act_sram_bytes)
-			bytes += live_bytes * passes[i].n;
-	return bytes * 1024 / g->dram_bytes_per_kcycle;
+	if (!fnpu_split_batch(g, row, batch, passes))
+		return 0;
+	for (uint32_t i = 0; i < batch; i++)
+		cycles += fnpu_dram_cycles(g, fnpu_sram_share(g, live_bytes, passes, i));
+	return cycles;
 }
 
 static int find_groups(struct fnpu_session *s, struct tables *t)
@@ -77,8 +77,8 @@ static int fill_tables(struct fnpu_session *s, struct tables *t)
 	return 0;
 }
 
-static int new_sched(struct fnpu_session *s, const char *policy, uint32_t queue_bound,
-		     const struct tables *t, struct fnpu_error *error)
+static int new_sched(struct fnpu_session *s, const struct fnpu_session_options *o,
+		     uint32_t queue_bound, const struct tables *t, struct fnpu_error *error)
 {
 	/* Under NO_EXIT nobody leaves before the last exit. */
 	const bool no_exit = s->flags & FNPU_SESSION_NO_EXIT;
@@ -89,10 +89,11 @@ static int new_sched(struct fnpu_session *s, const char *policy, uint32_t queue_
 		.switch_cycles = t->switch_cycles,
 		.num_exits = no_exit ? 1 : s->info->num_exits,
 		.exit_layers = no_exit ? &t->exit_layers[s->info->num_exits - 1] : t->exit_layers,
+		.exit_shares = no_exit ? NULL : o->exit_shares,
 	};
 
 	return fnpu_sched_new(&(struct fnpu_sched_config){
-		.policy = policy,
+		.policy = o->policy,
 		.models = &model,
 		.num_models = 1,
 		.max_samples = s->num_slots,
@@ -102,8 +103,8 @@ static int new_sched(struct fnpu_session *s, const char *policy, uint32_t queue_
 	}, &s->sched, error);
 }
 
-int fnpu_session_open_sched(struct fnpu_session *s, const char *policy, uint32_t queue_bound,
-			    struct fnpu_error *error)
+int fnpu_session_open_sched(struct fnpu_session *s, const struct fnpu_session_options *o,
+			    uint32_t queue_bound, struct fnpu_error *error)
 {
 	struct tables t = { 0 };
 	int ret = find_groups(s, &t);
@@ -115,7 +116,7 @@ int fnpu_session_open_sched(struct fnpu_session *s, const char *policy, uint32_t
 	else if (ret)
 		fnpu_fail(error, ret, "the exits of the program are not those of the model");
 	else
-		ret = new_sched(s, policy, queue_bound, &t, error);
+		ret = new_sched(s, o, queue_bound, &t, error);
 	free(t.cycles);
 	free(t.switch_cycles);
 	if (!ret) {
