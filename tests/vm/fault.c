@@ -141,14 +141,18 @@ static void take_perf(int fd, uint32_t ctx_id, struct drm_fluidnpu_perf *perf)
 	perf->time = 0;
 }
 
-/* A line of @text does not count. */
+/* A line of @text does not count. Behind its end there are zeros, before and after. */
 static void drop_line(char *text, const char *key)
 {
 	char *line = strstr(text, key);
 	char *next = line ? strchr(line, '\n') : NULL;
+	size_t left;
 
-	if (next)
-		memmove(line, next, strlen(next) + 1);
+	if (!next)
+		return;
+	left = strlen(next);
+	memmove(line, next, left);
+	memset(line + left, 0, (size_t)(next - line));
 }
 
 static void state_take(const struct fault_call *call, struct state *state)
