@@ -164,7 +164,8 @@ void fluidnpu_queue_advance(struct fluidnpu_queue *queue);
 void fluidnpu_queue_restart(struct fluidnpu_queue *queue, struct fluidnpu_job *guilty,
 			    bool suspect);
 void fluidnpu_queue_fail_all(struct fluidnpu_queue *queue, int error);
-void fluidnpu_hw_unlock(struct fluidnpu_device *fdev, unsigned long flags);
+void fluidnpu_hw_unlock(struct fluidnpu_device *fdev, unsigned long flags)
+	__releases(&fdev->hw_lock);
 
 /* fluidnpu_cq.c, likewise */
 int fluidnpu_cq_init(struct fluidnpu_device *fdev);		/* without */

@@ -507,6 +507,7 @@ static void fluidnpu_signal_all(struct list_head *done)
  * meanwhile leaves its own to that one, which therefore must not be preempted.
  */
 void fluidnpu_hw_unlock(struct fluidnpu_device *fdev, unsigned long flags)
+	__releases(&fdev->hw_lock)
 {
 	LIST_HEAD(done);
 
