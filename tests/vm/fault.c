@@ -218,6 +218,8 @@ static void after_failure(const struct fault_call *call, enum fault fault, int e
 	EXPECT(is_allowed(call, fault, error), "%s: it returned %d (%s)", fault_names[fault],
 	       error, strerror(-error));
 	if (fault == FAULT_COPIES && call->returns) {
+		if (call->shares)
+			close((int)wanted);	/* where it came to be open */
 		call->down();	/* If it has done something, nobody can name it. */
 		REQUIRE(call->up(), "");
 	} else {

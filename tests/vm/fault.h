@@ -43,7 +43,10 @@ struct fault_call {
 	int other_errno;
 	/* It returns something: if that cannot be copied to the user, it has been done already. */
 	bool returns;
-	/* It makes a dma-buf: the DRM core leaves that with the buffer, which counts as shared. */
+	/*
+	 * It makes a dma-buf, and returns its descriptor: the DRM core leaves that open when it cannot
+	 * be copied, and the dma-buf with the buffer, which counts as shared.
+	 */
 	bool shares;
 	/* Whose numbers are compared; @ctx may be NULL, its ring has FAULT_ENTRIES. */
 	const int *fd;
