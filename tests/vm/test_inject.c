@@ -81,6 +81,16 @@ static bool next_is(struct ctx *ctx, struct drm_fluidnpu_event *event, uint8_t t
 	return event->type == type && event->user_data == user_data;
 }
 
+/* Runs the job, over the first samples of the net, and keeps what comes out in @logits. */
+static void run_for_logits(struct rig *rig, const struct job *job, int8_t (*logits)[NET_LOGITS])
+{
+	EXPECT_OK(rig_run(rig, job));
+	for (unsigned int i = 0; i < job->args.samples.count; i++) {
+		memcpy(logits[i], net_logits(&rig->net, i), NET_LOGITS);
+		memset(net_logits(&rig->net, i), 0, NET_LOGITS);
+	}
+}
+
 static void an_injected_job_joins_the_batch(void)
 {
 	int8_t alone[4][NET_LOGITS];
@@ -93,11 +103,7 @@ static void an_injected_job_joins_the_batch(void)
 	REQUIRE(rig_up(&rig, LAYERS), "");
 	net_set_input(&rig.net, 3, 6, 1);	/* goes to the last exit */
 	job_over(&whole, &rig.net, 0, 4, 100);
-	EXPECT_OK(rig_run(&rig, &whole));
-	for (unsigned int i = 0; i < 4; i++) {
-		memcpy(alone[i], net_logits(&rig.net, i), NET_LOGITS);
-		memset(net_logits(&rig.net, i), 0, NET_LOGITS);
-	}
+	run_for_logits(&rig, &whole, alone);
 
 	injects = counter(rig.fd, FLUIDNPU_CNT_INJECTS);
 	merges = counter(rig.fd, FLUIDNPU_CNT_MERGES);
@@ -227,11 +233,7 @@ static void a_yielded_job_goes_on_where_it_was(void)
 	REQUIRE(rig_up(&rig, LAYERS), "");
 	net_set_input(&rig.net, 1, 6, 1);
 	job_over(&job, &rig.net, 0, 2, 100);
-	EXPECT_OK(rig_run(&rig, &job));
-	for (unsigned int i = 0; i < 2; i++) {
-		memcpy(alone[i], net_logits(&rig.net, i), NET_LOGITS);
-		memset(net_logits(&rig.net, i), 0, NET_LOGITS);
-	}
+	run_for_logits(&rig, &job, alone);
 
 	yields = counter(rig.fd, FLUIDNPU_CNT_YIELDS);
 	REQUIRE(start(&rig, &job), "");
@@ -268,11 +270,7 @@ static void a_job_stops_at_its_layer(void)
 	REQUIRE(rig_up(&rig, LAYERS), "");
 	net_set_input(&rig.net, 1, 6, 1);
 	job_over(&job, &rig.net, 0, 2, 100);
-	EXPECT_OK(rig_run(&rig, &job));
-	for (unsigned int i = 0; i < 2; i++) {
-		memcpy(alone[i], net_logits(&rig.net, i), NET_LOGITS);
-		memset(net_logits(&rig.net, i), 0, NET_LOGITS);
-	}
+	run_for_logits(&rig, &job, alone);
 	for (unsigned int stop = 1; stop < LAYERS; stop += 13) {
 		job.args.stop_layer = stop;
 		EXPECT_OK(submit_one(&rig.ctx, &job));
