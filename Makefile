@@ -105,12 +105,12 @@ bench-npu: ## time the networks: conventional NPU, fluid batching, fluid batchin
 	@tools/bench-npu
 
 .PHONY: bench bench-quick bench-build
-bench: ## evaluate all scheduling policies: out/bench/report.html (an hour on two cores)
+bench: ## evaluate all scheduling policies: out/bench/report.html (half an hour on two cores)
 	@tools/deps.sh build bench
 	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
 	@$(OUT)/bin/bench $(OUT)/bench
 
-bench-quick: ## the same in three minutes, with few points: out/bench-quick/report.html
+bench-quick: ## the same in a minute, with few points: out/bench-quick/report.html
 	@tools/deps.sh build bench
 	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
 	@$(OUT)/bin/bench --quick $(OUT)/bench-quick

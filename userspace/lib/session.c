@@ -139,8 +139,11 @@ static int open_clock(struct fnpu_session *s, struct fnpu_error *error)
 	ret = ops->submit(s->ctx, &nop, 1, error);
 	if (ret)
 		return ret;
-	while (!ret && !(ret = ops->next_event(s->ctx, &event)))
+	while (!ret && !(ret = ops->next_event(s->ctx, &event))) {
 		ret = ops->wait(s->ctx, CLOCK_TIMEOUT_NS, FNPU_SCHED_NEVER);
+		if (ret == -EINTR)	/* a signal is no answer */
+			ret = 0;
+	}
 	if (ret == 1)
 		ret = event.error;
 	if (ret)
