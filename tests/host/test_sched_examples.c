@@ -353,6 +353,27 @@ static void drex_flushes_what_has_waited_long_enough(void **state)
 	       "88 e exits at 0\n");
 }
 
+static void fluid_plus_takes_a_batch_that_some_may_be_late_in(void **state)
+{
+	/*
+	 * As before, but c and d are due at 93: b, c and d at once lose nobody but b, and b only
+	 * if it stays. Batches of this network are worth it: three take 56, one alone takes 40.
+	 */
+	static const struct rig_arrival arrivals[] = {
+		{ .at = 0, .exit = 1, .deadline = 60 }, { .at = 16, .exit = 1, .deadline = 82 },
+		{ .at = 17, .exit = 1, .deadline = 93 }, { .at = 18, .exit = 0, .deadline = 93 },
+	};
+
+	(void)state;
+	EXPECT("fluid+", arrivals,
+	       "0 start a at 0\n"
+	       "40 a exits at 1\n"
+	       "40 start bcd at 0\n"
+	       "68 d exits at 0\n"
+	       "92 b exits at 1\n"
+	       "92 c exits at 1\n");
+}
+
 static void fluid_fills_the_holes_that_exits_leave(void **state)
 {
 	/*
@@ -445,7 +466,7 @@ static void fluid_plus_serves_the_hopeless_last_and_alone(void **state)
 	 */
 	static const struct rig_arrival arrivals[] = {
 		{ .at = 0, .exit = 1, .deadline = 100 }, { .at = 1, .exit = 1, .deadline = 60 },
-		{ .at = 2, .exit = 1, .deadline = 90 }, { .at = 3, .exit = 1, .deadline = 95 },
+		{ .at = 2, .exit = 1, .deadline = 90 }, { .at = 3, .exit = 1, .deadline = 100 },
 		{ .at = 93, .exit = 0, .deadline = 200 },
 	};
 
@@ -468,13 +489,15 @@ static void fluid_plus_serves_the_hopeless_last_and_alone(void **state)
 static void fluid_plus_gives_one_up_to_save_two(void **state)
 {
 	/*
-	 * At 40 b alone could make it until 82, but c and d, due at 93, would then be too late: after
-	 * the 30 that b can be expected to take, and 40 of their own. Without b both make it: 88.
+	 * At 40 b alone could make it until 82, but c and d, due at 90, would then be too late: after
+	 * the 30 that b can be expected to take, and 40 of their own. All three at once: who stays
+	 * has to expect 52 (28, then 24 with the one that stays as well), so each would be late half of
+	 * the times. Without b both make it: 88.
 	 * (Before 15 they could have had a stopped at its exit.)
 	 */
 	static const struct rig_arrival arrivals[] = {
 		{ .at = 0, .exit = 1, .deadline = 60 }, { .at = 16, .exit = 1, .deadline = 82 },
-		{ .at = 17, .exit = 1, .deadline = 93 }, { .at = 18, .exit = 1, .deadline = 93 },
+		{ .at = 17, .exit = 1, .deadline = 90 }, { .at = 18, .exit = 1, .deadline = 90 },
 	};
 
 	(void)state;
@@ -509,6 +532,7 @@ int main(void)
 		cmocka_unit_test(fluid_plus_stops_a_deep_batch_for_what_is_sooner_done),
 		cmocka_unit_test(fluid_plus_serves_the_hopeless_last_and_alone),
 		cmocka_unit_test(fluid_plus_gives_one_up_to_save_two),
+		cmocka_unit_test(fluid_plus_takes_a_batch_that_some_may_be_late_in),
 		cmocka_unit_test(fluid_fills_the_holes_that_exits_leave),
 	};
 

@@ -31,6 +31,7 @@ enum fluid_plus_param {
  * struct fluid_plus - state
  * @forecasts: per model; @exits: that came since it was made, per model
  * @mean_load: samples in the system as arrivals find it, on average
+ * @lost_share: of the samples lately, how many were late or hopeless (for slo)
  * @started: when the batch that runs did
  * @look: exit at whose boundary the batch that runs is looked at next
  * @late: what runs cannot be in time: it goes for anything that can
@@ -40,6 +41,7 @@ struct fluid_plus {
 	struct forecast *forecasts;
 	uint32_t *exits;
 	float mean_load;
+	float lost_share;
 	uint64_t started;
 	uint32_t look;
 	bool late;
@@ -69,6 +71,7 @@ struct part {
  * @running: the batch that runs is parts[0]
  * @leave: cycles that it takes to put the running batch aside and bring it back
  * @in_system: samples, waiting and running
+ * @lost_share: of the samples lately, how many were late or hopeless
  */
 struct scene {
 	struct part parts[FLUID_PLUS_PARTS];
@@ -76,6 +79,7 @@ struct scene {
 	bool running;
 	float leave;
 	float in_system;
+	float lost_share;
 };
 
 /** struct choice - @count samples of parts[@part], behind the first @skip; count 0: nothing */

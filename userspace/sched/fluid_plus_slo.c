@@ -14,6 +14,13 @@
  * of the plan (Moore 1968, with Hodgson's rule). Work is what can be expected by the exits as
  * learnt, in a batch of two. The candidate that loses least wins; among equals, the one that
  * serves most samples per cycle. What runs is stopped only if that saves more than one.
+ *
+ * Those that are still to come are not in the plan. Where batches are worth little that does not
+ * matter: no order of work makes room for them. A network whose large batches take much less
+ * time per sample can keep up with a burst by them, at the price of some that are late: there the
+ * largest batch is a candidate as well, whatever its members can bear, and each cycle
+ * until all is done has a price. It is the share of samples that have been lost lately, times
+ * what batches gain: who loses nothing pays nothing, and losses make batches grow.
  */
 #include "fluid_plus.h"
 
@@ -22,6 +29,8 @@
 #define CAREFUL		1.0f	/* of the way from what is likely to the worst, what must be in time */
 #define DARING		0.4f
 #define SWITCH_LOSS	1.0f	/* samples that stopping a batch must save */
+#define WORTHWHILE	1.5f	/* samples per cycle in a batch against one alone */
+#define PRICE		4.0f	/* of the time that one sample takes in the largest batch */
 
 /** struct outline - of a part, for planning: per sample, expected work, and at worst what else */
 struct outline {
@@ -90,9 +99,21 @@ static void plan_one(const struct scene *scene, const struct outline *outlines, 
 	}
 }
 
+/* Samples that are lost for each cycle until all is done, by those of @p's model still to come. */
+static float price_of_time(const struct fnpu_sched *s, const struct scene *scene,
+			   const struct part *p)
+{
+	const struct forecast *f = part_forecast(s, p);
+
+	if (f->batch_gain < WORTHWHILE)
+		return 0;
+	return PRICE * scene->lost_share * (f->batch_gain - 1) / f->batch_work;
+}
+
 /* Samples lost by @choice if it takes @cycles; anything above @limit is as good as that. */
-static float samples_lost(const struct scene *scene, const struct outline *outlines,
-			  const struct choice *choice, float cycles, float limit)
+static float samples_lost(const struct fnpu_sched *s, const struct scene *scene,
+			  const struct outline *outlines, const struct choice *choice, float cycles,
+			  float limit)
 {
 	struct rollout r = { .cycles = cycles, .lost = (float)choice->skip };
 	uint32_t i;
@@ -100,15 +121,23 @@ static float samples_lost(const struct scene *scene, const struct outline *outli
 	r.next[choice->part] = choice->skip + choice->count;
 	while (r.lost <= limit && (i = most_urgent(scene, &r)) < scene->num)
 		plan_one(scene, outlines, &r, i);
-	return r.lost;
+	return r.lost + r.cycles * price_of_time(s, scene, &scene->parts[choice->part]);
 }
 
-/* The largest batch behind the first @skip of @p that the most urgent can bear. */
+/* The largest batch behind the first @skip of @p that there is. */
+static uint32_t at_most(const struct fnpu_sched *s, const struct part *p, uint32_t skip)
+{
+	const uint32_t max_batch = part_costs(s, p)->max_batch;
+
+	return p->count - skip < max_batch ? p->count - skip : max_batch;
+}
+
+/* The largest of these that the most urgent can bear. */
 static uint32_t bearable(const struct fnpu_sched *s, const struct scene *scene,
 			 const struct part *p, uint32_t skip, float care)
 {
 	const struct costs *c = part_costs(s, p);
-	uint32_t count = p->count - skip < c->max_batch ? p->count - skip : c->max_batch;
+	uint32_t count = at_most(s, p, skip);
 
 	for (; count > 1; count--) {
 		const float likely = part_staying(s, p, count, c->num_exits - 1);
@@ -160,12 +189,21 @@ static void try_choice(const struct fnpu_sched *s, const struct scene *scene,
 	const float rate = (float)choice.count / cycles;
 	float lost = handicap + late_members(s, scene, &choice);
 
-	lost += samples_lost(scene, outlines, &choice, cycles, contest->lost - lost);
+	lost += samples_lost(s, scene, outlines, &choice, cycles, contest->lost - lost);
 
 	if (contest->best.count && (lost > contest->lost ||
 				    (lost >= contest->lost && rate <= contest->rate)))
 		return;
 	*contest = (struct contest){ .best = choice, .lost = lost, .rate = rate };
+}
+
+/* Whether @count of @p at once are served much faster than one by one. */
+static bool worthwhile(const struct fnpu_sched *s, const struct part *p, uint32_t count)
+{
+	const uint32_t last = part_costs(s, p)->num_exits - 1;
+
+	return part_cycles(s, p, count, last) * WORTHWHILE <=
+	       part_cycles(s, p, 1, last) * (float)count;
 }
 
 /* Batches of @p behind its first @skip. */
@@ -177,11 +215,15 @@ static void try_batches(const struct fnpu_sched *s, const struct scene *scene,
 	const float handicap = scene->running ? SWITCH_LOSS : 0;
 	const uint32_t careful = bearable(s, scene, p, choice.skip, CAREFUL);
 	const uint32_t daring = bearable(s, scene, p, choice.skip, DARING);
+	const uint32_t most = at_most(s, p, choice.skip);
 
 	choice.count = careful;
 	try_choice(s, scene, outlines, choice, handicap, contest);
 	choice.count = daring;
 	if (daring > careful)
+		try_choice(s, scene, outlines, choice, handicap, contest);
+	choice.count = most;
+	if (most > daring && worthwhile(s, p, most))
 		try_choice(s, scene, outlines, choice, handicap, contest);
 }
 

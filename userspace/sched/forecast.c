@@ -27,4 +27,6 @@ void forecast_make(struct forecast *f, const struct costs *c, const struct learn
 	for (uint32_t stage = 0; stage < c->num_exits; stage++)
 		for (uint32_t batch = 1; batch <= c->max_batch; batch++)
 			forecast_batch(f, c, l, stage, batch);
+	f->batch_work = f->cycles[0][c->max_batch - 1][c->num_exits - 1] / (float)c->max_batch;
+	f->batch_gain = f->cycles[0][0][c->num_exits - 1] / f->batch_work;
 }

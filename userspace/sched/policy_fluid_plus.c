@@ -32,6 +32,7 @@
 
 #define FORECAST_EXITS	64u	/* exits after which a forecast is made anew */
 #define LOAD_ARRIVALS	64.0f	/* over which the mean load is taken, about */
+#define LOST_SAMPLES	64.0f	/* likewise the share of those that are lost */
 #define FULL_PARTS	8u	/* the queue is nearly full when all but one part of so many is */
 
 static const char *const objectives[] = { "slo", "latency" };
@@ -94,12 +95,18 @@ static void fluid_plus_arrival(struct fnpu_sched *s, uint64_t now, uint32_t id)
 	f->mean_load += ((float)in_system(s) - f->mean_load) / LOAD_ARRIVALS;
 }
 
+/* A sample is known to be late, or is in time. */
+static void count_lost(struct fluid_plus *f, bool late)
+{
+	f->lost_share += ((late ? 1.0f : 0.0f) - f->lost_share) / LOST_SAMPLES;
+}
+
 static void fluid_plus_exit(struct fnpu_sched *s, uint64_t now, uint32_t id, uint32_t exit)
 {
 	const uint32_t model = s->samples[id].model;
 	struct fluid_plus *f = s->state;
 
-	(void)now;
+	count_lost(f, s->samples[id].deadline < now);
 	f->look = exit + 1;
 	if (++f->exits[model] % FORECAST_EXITS == 0)
 		forecast_make(&f->forecasts[model], &s->models[model].costs,
@@ -130,6 +137,7 @@ static void part_with_hopeless(struct fnpu_sched *s, uint64_t now, uint32_t grou
 		if (first == FORMER_NONE || s->samples[first].deadline >= now + need)
 			return;
 		sched_move(s, first, group + s->groups);
+		count_lost(s->state, true);
 	}
 }
 
@@ -183,6 +191,7 @@ static void add_running(const struct fnpu_sched *s, uint64_t now, const struct s
 
 static void add_all_waiting(struct fnpu_sched *s, uint64_t now, struct scene *scene)
 {
+	const struct fluid_plus *f = s->state;
 	uint32_t next;
 
 	for (uint32_t g = s->former.active; g != FORMER_NONE && scene->num < FLUID_PLUS_PARTS;
@@ -192,6 +201,7 @@ static void add_all_waiting(struct fnpu_sched *s, uint64_t now, struct scene *sc
 			add_waiting(s, now, g, scene);
 	}
 	scene->in_system = (float)in_system(s);
+	scene->lost_share = f->lost_share;
 }
 
 /* ---- the batch that runs ---- */
