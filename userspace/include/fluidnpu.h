@@ -125,10 +125,31 @@ int fnpu_device_counters(struct fnpu_device *device, struct fnpu_counters *count
 int fnpu_bo_alloc(struct fnpu_device *device, size_t bytes,
 		  struct fnpu_bo **bo, struct fnpu_error *error);
 
+/**
+ * fnpu_bo_import() - memory of another device or process, for the NPU to read inputs from
+ * @fd: kmd: a dma-buf, as of a camera (VIDIOC_EXPBUF); emu: anything that mmap(2) takes for as
+ *	many bytes as its size, as a memfd. It stays the caller's, who may close it at once
+ * @bo: out; fnpu_bo_free() it. fnpu_bo_map() is NULL if its exporter does not let the CPU see it;
+ *	who uses that map brackets it by DMA_BUF_IOCTL_SYNC
+ *
+ * Any thread. A dma-buf that is being written by its device: the NPU waits for the fences in it.
+ * Errors: -EINVAL @fd is no such thing, -ENOSPC no address space left, -ENOMEM, -ENODEV, and what
+ * its exporter says.
+ */
+int fnpu_bo_import(struct fnpu_device *device, int fd, struct fnpu_bo **bo,
+		   struct fnpu_error *error);
+
+/**
+ * fnpu_bo_export() - as a dma-buf, for another device to write to
+ * Returns a file descriptor, which is the caller's, or a negative errno: -EOPNOTSUPP on emu,
+ * -EMFILE, -ENOMEM. Any thread.
+ */
+int fnpu_bo_export(const struct fnpu_bo *bo);
+
 /** fnpu_bo_free() - jobs that use it keep it alive until they end; NULL is fine. Any thread. */
 void fnpu_bo_free(struct fnpu_bo *bo);
 
-/** fnpu_bo_map() - where the CPU sees it, page-aligned, until it is freed */
+/** fnpu_bo_map() - where the CPU sees it, page-aligned, until it is freed, or NULL */
 void *fnpu_bo_map(const struct fnpu_bo *bo);
 
 /** fnpu_bo_iova() - where the NPU sees it, for the device it was made for */
@@ -285,7 +306,11 @@ enum fnpu_input_format {
  * @user_data: returned in its result
  * @input: copied before fnpu_session_submit() returns
  * @input_bytes: exactly what @format and the model's shape say
- * @format: of @input
+ * @format: of @input, or of what is in @bo
+ * @bo: instead of @input: a buffer of the session's device (fnpu_bo_alloc(), fnpu_bo_import())
+ *	that the NPU reads itself, without a copy. It takes FNPU_INPUT_I8_NHWC only. The bytes
+ *	and the buffer must stay until the result is there; NULL: @input
+ * @bo_offset: of the sample in @bo, bytes
  * @exit_index: where it leaves on an NPU without FLUIDNPU_FEATURE_FUNCTIONAL, which looks at no
  *	input: @input may be NULL there; otherwise ignored
  * @slo_ns: deadline, in device time after its submission; 0: the session's
@@ -301,6 +326,8 @@ struct fnpu_request {
 	uint64_t slo_ns;
 	uint32_t priority;
 	uint32_t flags;
+	const struct fnpu_bo *bo;
+	uint64_t bo_offset;
 };
 
 /**
@@ -362,7 +389,13 @@ struct fnpu_result {
  * @submitted: samples taken
  * @rejected: samples refused with -EAGAIN
  * @completed: results of status 0
- * @failed: results of another status
+ * @failed: results of another status; among them
+ * @expired: given up for their deadlines, -ETIMEDOUT
+ * @cancelled: by fnpu_session_cancel(), -ECANCELED
+ * @late: completed, and after their deadlines
+ * @preemptions: how often a sample was stopped and put back into the queue
+ * @injected: samples that joined a batch that ran already
+ * @exits: completed samples that left at each exit
  * @jobs: batches sent to the device
  * @job_samples: samples in them; divided by @jobs the mean batch
  * @batches: jobs of [i + 1] samples
@@ -372,6 +405,12 @@ struct fnpu_session_stats {
 	uint64_t rejected;
 	uint64_t completed;
 	uint64_t failed;
+	uint64_t expired;
+	uint64_t cancelled;
+	uint64_t late;
+	uint64_t preemptions;
+	uint64_t injected;
+	uint64_t exits[FLUIDNPU_MAX_EXITS];
 	uint64_t jobs;
 	uint64_t job_samples;
 	uint64_t batches[FLUIDNPU_MAX_BATCH];
@@ -434,6 +473,33 @@ int fnpu_session_wait(struct fnpu_session *session, struct fnpu_result *results,
  * as fnpu_session_wait().
  */
 int fnpu_session_drain(struct fnpu_session *session, int64_t timeout_ns);
+
+/**
+ * fnpu_session_cancel() - samples with this @user_data are not wanted any more
+ *
+ * Those that wait get a result of status -ECANCELED now. Those that run go on to their exit, and
+ * have an ordinary result, unless the policy stops their batch before.
+ * Returns how many got their result by this; -EINPROGRESS: none, all of them run; -ENOENT: there
+ * is no such sample, or it has its result already. It looks at all samples in the session.
+ */
+int fnpu_session_cancel(struct fnpu_session *session, uint64_t user_data);
+
+/**
+ * typedef fnpu_result_fn - takes a result, as fnpu_session_dispatch() was told
+ * @result: valid until it returns
+ * @opaque: the caller's
+ * It may submit and cancel samples of the session, and nothing else of it.
+ */
+typedef void (*fnpu_result_fn)(const struct fnpu_result *result, void *opaque);
+
+/**
+ * fnpu_session_dispatch() - results by callback: fnpu_session_wait() with one call of @fn per
+ * result, for as many as are there
+ * @timeout_ns: until the first; as fnpu_session_wait(); 0: only what is there
+ * Returns how many; otherwise as fnpu_session_wait().
+ */
+int fnpu_session_dispatch(struct fnpu_session *session, int64_t timeout_ns, fnpu_result_fn fn,
+			  void *opaque);
 
 /** fnpu_session_pending() - samples submitted whose results have not been taken */
 uint32_t fnpu_session_pending(const struct fnpu_session *session);

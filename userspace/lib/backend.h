@@ -73,6 +73,10 @@ struct fnpu_context {
  * @close: undo it
  * @counters: read them. Any thread.
  * @bo_create: zeroed memory of bo->bytes, mapped for CPU and NPU. Any thread.
+ * @bo_import: likewise of the dma-buf @fd, which stays the caller's; bo->map may stay NULL; sets
+ *	bo->bytes. Any thread.
+ * @bo_export: a new file descriptor of a dma-buf, or a negative errno; NULL: there is no such
+ *	thing. Any thread.
  * @bo_destroy: undo it. Any thread.
  * @ctx_create: a context on ctx->ring; @submission is "uring", "ioctl" or NULL
  *	for the back end's choice
@@ -99,6 +103,8 @@ struct fnpu_backend_ops {
 	void (*close)(struct fnpu_device *device);
 	int (*counters)(struct fnpu_device *device, struct fnpu_counters *counters);
 	int (*bo_create)(struct fnpu_bo *bo, struct fnpu_error *error);
+	int (*bo_import)(struct fnpu_bo *bo, int fd, struct fnpu_error *error);
+	int (*bo_export)(const struct fnpu_bo *bo);
 	void (*bo_destroy)(struct fnpu_bo *bo);
 	int (*ctx_create)(struct fnpu_context *ctx, const char *submission,
 			  struct fnpu_error *error);

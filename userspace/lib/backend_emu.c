@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "backend.h"
 #include "context.h"
@@ -378,21 +380,21 @@ static void flush_tlb(struct emu *emu)
 	reg_write(emu, FLUIDNPU_REG_AS_CMD, FLUIDNPU_AS_CMD_FLUSH);
 }
 
-static int bo_create_locked(struct emu *emu, struct fnpu_bo *bo, struct emu_vma *vma,
-			    struct fnpu_error *error)
+/* The NPU gets to see bo->map, which is memory of the bus from now on. */
+static int add_locked(struct emu *emu, struct fnpu_bo *bo, struct emu_vma *vma,
+		      struct fnpu_error *error)
 {
 	struct emu_vma **link = find_hole(emu, bo->bytes, &vma->iova);
 
 	if (!link)
 		return fnpu_fail(error, -ENOSPC, "no room for %zu bytes in the NPU's address space",
 				 bo->bytes);
-	bo->map = emu_bus_alloc(&emu->bus, bo->bytes, &vma->addr);
-	if (!bo->map)
-		return fnpu_fail(error, -ENOMEM, "no memory for a buffer of %zu bytes", bo->bytes);
+	if (emu_bus_add(&emu->bus, bo->map, bo->bytes, &vma->addr))
+		return fnpu_fail(error, -ENOMEM, "out of memory");
 	if (emu_pt_map(&emu->bus, emu->root, vma->iova, vma->addr,
 		       bo->bytes >> FLUIDNPU_PAGE_SHIFT)) {
 		emu_pt_unmap(&emu->bus, emu->root, vma->iova, bo->bytes >> FLUIDNPU_PAGE_SHIFT);
-		emu_bus_free(&emu->bus, vma->addr);
+		emu_bus_remove(&emu->bus, vma->addr);
 		return fnpu_fail(error, -ENOMEM, "no memory for page tables");
 	}
 	vma->bytes = bo->bytes;
@@ -403,7 +405,7 @@ static int bo_create_locked(struct emu *emu, struct fnpu_bo *bo, struct emu_vma 
 	return 0;
 }
 
-static int emu_bo_create(struct fnpu_bo *bo, struct fnpu_error *error)
+static int add_bo(struct fnpu_bo *bo, struct fnpu_error *error)
 {
 	struct emu *emu = bo->device->priv;
 	struct emu_vma *vma = calloc(1, sizeof(*vma));
@@ -412,11 +414,43 @@ static int emu_bo_create(struct fnpu_bo *bo, struct fnpu_error *error)
 	if (!vma)
 		return fnpu_fail(error, -ENOMEM, "out of memory");
 	pthread_mutex_lock(&emu->lock);
-	ret = bo_create_locked(emu, bo, vma, error);
+	ret = add_locked(emu, bo, vma, error);
 	pthread_mutex_unlock(&emu->lock);
 	if (ret)
 		free(vma);
 	return ret;
+}
+
+static int map_bo(struct fnpu_bo *bo, int flags, int fd, struct fnpu_error *error)
+{
+	int ret;
+
+	bo->map = mmap(NULL, bo->bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+	if (bo->map == MAP_FAILED)
+		return fnpu_fail(error, -errno, "cannot map %zu bytes of a buffer: %s", bo->bytes,
+				 strerror(errno));
+	ret = add_bo(bo, error);
+	if (ret)
+		munmap(bo->map, bo->bytes);
+	return ret;
+}
+
+static int emu_bo_create(struct fnpu_bo *bo, struct fnpu_error *error)
+{
+	return map_bo(bo, MAP_PRIVATE | MAP_ANONYMOUS, -1, error);
+}
+
+static int emu_bo_import(struct fnpu_bo *bo, int fd, struct fnpu_error *error)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return fnpu_fail(error, -errno, "cannot import file descriptor %d: %s", fd,
+				 strerror(errno));
+	if (st.st_size <= 0)
+		return fnpu_fail(error, -EINVAL, "file descriptor %d has no bytes to import", fd);
+	bo->bytes = PAGE_ROUND((size_t)st.st_size);
+	return map_bo(bo, MAP_SHARED, fd, error);
 }
 
 static void emu_bo_destroy(struct fnpu_bo *bo)
@@ -676,6 +710,7 @@ const struct fnpu_backend_ops fnpu_backend_emu = {
 	.close = emu_close,
 	.counters = emu_counters,
 	.bo_create = emu_bo_create,
+	.bo_import = emu_bo_import,
 	.bo_destroy = emu_bo_destroy,
 	.ctx_create = emu_ctx_create,
 	.ctx_destroy = emu_ctx_destroy,

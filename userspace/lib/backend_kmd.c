@@ -2,7 +2,7 @@
 /*
  * The `kmd` back end: the kernel driver behind /dev/fluidnpu. Everything but
  * submission is an ioctl; jobs go through io_uring (kmd_uring.c) or, where that is not
- * allowed, through the SUBMIT ioctl. Results are the same either way.
+ * allowed, through the SUBMIT ioctl. Results are the same either way. Buffers: kmd_bo.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -104,7 +104,7 @@ static int read_info(int fd, struct fnpu_device_info *info, struct fnpu_error *e
 
 static int kmd_open(struct fnpu_device *device, const char *path, struct fnpu_error *error)
 {
-	struct kmd_device *kmd = malloc(sizeof(*kmd));
+	struct kmd_device *kmd = calloc(1, sizeof(*kmd));
 	int ret;
 
 	if (!kmd)
@@ -119,6 +119,7 @@ static int kmd_open(struct fnpu_device *device, const char *path, struct fnpu_er
 		ret = read_info(kmd->fd, &device->info, error);
 	if (ret)
 		goto err_close;
+	pthread_mutex_init(&kmd->lock, NULL);
 	device->priv = kmd;
 	return 0;
 
@@ -131,8 +132,12 @@ err_free:
 
 static void kmd_close(struct fnpu_device *device)
 {
-	close(device_fd(device));
-	free(device->priv);
+	struct kmd_device *kmd = device->priv;
+
+	close(kmd->fd);
+	pthread_mutex_destroy(&kmd->lock);
+	free(kmd->handle_users);
+	free(kmd);
 }
 
 static int kmd_counters(struct fnpu_device *device, struct fnpu_counters *counters)
@@ -145,47 +150,6 @@ static int kmd_counters(struct fnpu_device *device, struct fnpu_counters *counte
 	counters->time = hw.time;
 	memcpy(counters->values, hw.values, sizeof(counters->values));
 	return 0;
-}
-
-/* ---- buffers ---- */
-
-static void gem_close(int fd, uint32_t handle)
-{
-	struct drm_gem_close args = { .handle = handle };
-
-	drmIoctl(fd, DRM_IOCTL_GEM_CLOSE, &args);
-}
-
-static int kmd_bo_create(struct fnpu_bo *bo, struct fnpu_error *error)
-{
-	struct drm_fluidnpu_bo_create args = { .size = bo->bytes };
-	int fd = device_fd(bo->device);
-	void *map;
-	int ret;
-
-	if (drmIoctl(fd, DRM_IOCTL_FLUIDNPU_BO_CREATE, &args)) {
-		ret = -errno;
-		return fnpu_fail(error, ret, "no buffer of %zu bytes: %s", bo->bytes,
-				 strerror(-ret));
-	}
-	map = mmap(NULL, args.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, args.mmap_offset);
-	if (map == MAP_FAILED) {
-		ret = -errno;
-		gem_close(fd, args.handle);
-		return fnpu_fail(error, ret, "cannot map a buffer of %zu bytes: %s", bo->bytes,
-				 strerror(-ret));
-	}
-	bo->bytes = args.size;
-	bo->handle = args.handle;
-	bo->iova = args.iova;
-	bo->map = map;
-	return 0;
-}
-
-static void kmd_bo_destroy(struct fnpu_bo *bo)
-{
-	munmap(bo->map, bo->bytes);
-	gem_close(device_fd(bo->device), bo->handle);
 }
 
 /* ---- contexts ---- */
@@ -352,6 +316,8 @@ const struct fnpu_backend_ops fnpu_backend_kmd = {
 	.close = kmd_close,
 	.counters = kmd_counters,
 	.bo_create = kmd_bo_create,
+	.bo_import = kmd_bo_import,
+	.bo_export = kmd_bo_export,
 	.bo_destroy = kmd_bo_destroy,
 	.ctx_create = kmd_ctx_create,
 	.ctx_destroy = kmd_ctx_destroy,

@@ -27,6 +27,30 @@ int fnpu_bo_alloc(struct fnpu_device *device, size_t bytes,
 	return 0;
 }
 
+int fnpu_bo_import(struct fnpu_device *device, int fd, struct fnpu_bo **out,
+		   struct fnpu_error *error)
+{
+	struct fnpu_bo *bo = calloc(1, sizeof(*bo));
+	int ret;
+
+	fnpu_error_clear(error);
+	if (!bo)
+		return fnpu_fail(error, -ENOMEM, "out of memory");
+	bo->device = device;
+	ret = device->ops->bo_import(bo, fd, error);
+	if (ret) {
+		free(bo);
+		return ret;
+	}
+	*out = bo;
+	return 0;
+}
+
+int fnpu_bo_export(const struct fnpu_bo *bo)
+{
+	return bo->device->ops->bo_export ? bo->device->ops->bo_export(bo) : -EOPNOTSUPP;
+}
+
 void fnpu_bo_free(struct fnpu_bo *bo)
 {
 	if (!bo)

@@ -10,32 +10,48 @@
 /* Above 4 GiB, so that a lost upper half of an address is found out. */
 #define FIRST_ADDR	0x123400000000ull
 
-void *emu_bus_alloc(struct emu_bus *bus, size_t bytes, uint64_t *addr)
+static int make_room(struct emu_bus *bus)
 {
+	const size_t room = bus->room ? 2 * bus->room : 32;
 	struct emu_region *r;
-	void *memory;
 
-	if (bus->count == bus->room) {
-		size_t room = bus->room ? 2 * bus->room : 32;
+	if (bus->count < bus->room)
+		return 0;
+	r = realloc(bus->regions, room * sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	bus->regions = r;
+	bus->room = room;
+	return 0;
+}
 
-		r = realloc(bus->regions, room * sizeof(*r));
-		if (!r)
-			return NULL;
-		bus->regions = r;
-		bus->room = room;
-	}
-	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		return NULL;
+int emu_bus_add(struct emu_bus *bus, void *memory, size_t bytes, uint64_t *addr)
+{
+	if (make_room(bus))
+		return -ENOMEM;
 	if (!bus->next_addr)
 		bus->next_addr = FIRST_ADDR;
-	r = &bus->regions[bus->count++];
-	r->addr = bus->next_addr;
-	r->bytes = bytes;
-	r->memory = memory;
+	*addr = bus->next_addr;
+	bus->regions[bus->count++] = (struct emu_region){
+		.addr = *addr,
+		.bytes = bytes,
+		.memory = memory,
+	};
 	/* A hole between regions catches what runs over the end of one. */
 	bus->next_addr += bytes + FLUIDNPU_PAGE_BYTES;
-	*addr = r->addr;
+	return 0;
+}
+
+void *emu_bus_alloc(struct emu_bus *bus, size_t bytes, uint64_t *addr)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	if (emu_bus_add(bus, memory, bytes, addr)) {
+		munmap(memory, bytes);
+		return NULL;
+	}
 	return memory;
 }
 
@@ -55,16 +71,27 @@ static size_t find_region(const struct emu_bus *bus, uint64_t addr)
 	return low ? low - 1 : bus->count;
 }
 
-void emu_bus_free(struct emu_bus *bus, uint64_t addr)
+static void remove_region(struct emu_bus *bus, uint64_t addr, bool unmap)
 {
 	size_t i = find_region(bus, addr);
 
 	if (i == bus->count || bus->regions[i].addr != addr)
 		return;
-	munmap(bus->regions[i].memory, bus->regions[i].bytes);
+	if (unmap)
+		munmap(bus->regions[i].memory, bus->regions[i].bytes);
 	bus->count--;
 	memmove(&bus->regions[i], &bus->regions[i + 1],
 		(bus->count - i) * sizeof(bus->regions[0]));
+}
+
+void emu_bus_remove(struct emu_bus *bus, uint64_t addr)
+{
+	remove_region(bus, addr, false);
+}
+
+void emu_bus_free(struct emu_bus *bus, uint64_t addr)
+{
+	remove_region(bus, addr, true);
 }
 
 void emu_bus_free_all(struct emu_bus *bus)

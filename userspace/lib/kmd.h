@@ -4,15 +4,28 @@
 #define FNPU_KMD_H
 
 #include <liburing.h>
+#include <pthread.h>
 
 #include "backend.h"
 
 /**
- * struct kmd_device - @fd of the device file
+ * struct kmd_device - an open device file
+ * @lock: of what follows
+ * @handle_users: buffers of each GEM handle, @num_handles of them: the kernel has one handle for a
+ *	dma-buf, however often it is imported
  */
 struct kmd_device {
 	int fd;
+	pthread_mutex_t lock;
+	uint32_t *handle_users;
+	uint32_t num_handles;
 };
+
+/* Of struct fnpu_backend_ops, for buffers. */
+int kmd_bo_create(struct fnpu_bo *bo, struct fnpu_error *error);
+int kmd_bo_import(struct fnpu_bo *bo, int fd, struct fnpu_error *error);
+int kmd_bo_export(const struct fnpu_bo *bo);
+void kmd_bo_destroy(struct fnpu_bo *bo);
 
 /** enum kmd_poll - is the device's poll armed in a context's io_uring? */
 enum kmd_poll {

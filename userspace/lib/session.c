@@ -253,6 +253,23 @@ static bool is_traced(const struct fnpu_session *s)
 	return !(fnpu_device_info(s->device)->features & FLUIDNPU_FEATURE_FUNCTIONAL);
 }
 
+static int check_bo(struct fnpu_session *s, const struct fnpu_request *r)
+{
+	if (r->bo->device != s->device)
+		return fnpu_fail(&s->error, -EINVAL,
+				 "the input's buffer is one of another device than the session's");
+	if (r->input || r->format != FNPU_INPUT_I8_NHWC)
+		return fnpu_fail(&s->error, -EINVAL,
+				 "the NPU reads an input in a buffer as it is: it has to be int8 (FNPU_INPUT_I8_NHWC), and there can be no other input");
+	if (r->input_bytes != s->info->input_bytes || r->bo_offset > r->bo->bytes ||
+	    r->bo->bytes - r->bo_offset < r->input_bytes)
+		return fnpu_fail(&s->error, -EINVAL,
+				 "an input of %zu bytes at %" PRIu64 " of a buffer of %zu: model %s takes %u",
+				 r->input_bytes, r->bo_offset, r->bo->bytes, s->info->name,
+				 s->info->input_bytes);
+	return 0;
+}
+
 static int check_request(struct fnpu_session *s, const struct fnpu_request *r)
 {
 	size_t want = s->info->input_bytes;
@@ -264,6 +281,8 @@ static int check_request(struct fnpu_session *s, const struct fnpu_request *r)
 	    r->flags & ~(FNPU_REQUEST_BEST_EFFORT | FNPU_REQUEST_REJECT_LATE))
 		return fnpu_fail(&s->error, -EINVAL, "priority %u or flags %#x do not exist",
 				 r->priority, r->flags);
+	if (r->bo)
+		return check_bo(s, r);
 	if (!r->input)
 		return is_traced(s) ? 0 : fnpu_fail(&s->error, -EINVAL, "there is no input");
 	switch (r->format) {
@@ -308,8 +327,9 @@ static int tell_sched(struct fnpu_session *s, uint32_t index, const struct fnpu_
 	const uint64_t slo = r->slo_ns ? cycles_of(s, r->slo_ns) : s->slo_cycles;
 	const uint64_t now = fnpu_session_now(s);
 
+	s->slots[index].deadline = slo ? now + slo : FNPU_SCHED_NEVER;
 	return fnpu_sched_arrival(s->sched, now, index, &(struct fnpu_sched_request){
-		.deadline = slo ? now + slo : FNPU_SCHED_NEVER,
+		.deadline = s->slots[index].deadline,
 		.priority = r->priority,
 		.flags = (r->flags & FNPU_REQUEST_BEST_EFFORT ? FNPU_SCHED_BEST_EFFORT : 0) |
 			 (r->flags & FNPU_REQUEST_REJECT_LATE ? FNPU_SCHED_REJECT_LATE : 0),
@@ -340,6 +360,11 @@ int fnpu_session_submit(struct fnpu_session *s, const struct fnpu_request *reque
 	slot->result = (struct fnpu_result){ .user_data = request->user_data };
 	if (s->device->ops->now)
 		slot->result.arrived = s->device->ops->now(s->ctx);
+	slot->bo = request->bo;
+	if (request->bo)
+		slot->input_iova = fnpu_bo_iova(request->bo) + request->bo_offset;
+	else
+		slot->input_iova = fnpu_bo_iova(s->bos[BUFFER_INPUTS]) + index * s->input_stride;
 	if (request->input)
 		store_input(s, request, index);
 	s->waiting++;
@@ -347,6 +372,29 @@ int fnpu_session_submit(struct fnpu_session *s, const struct fnpu_request *reque
 	s->stats.submitted++;
 	fnpu_session_update_fd(s);
 	return 0;
+}
+
+/* ---- cancel ---- */
+
+int fnpu_session_cancel(struct fnpu_session *s, uint64_t user_data)
+{
+	int cancelled = 0, running = 0;
+
+	for (uint32_t i = 0; i < s->num_slots; i++) {
+		const struct slot *slot = &s->slots[i];
+
+		if (slot->result.user_data != user_data ||
+		    (slot->state != SLOT_WAITING && slot->state != SLOT_RUNNING))
+			continue;
+		if (fnpu_session_cancel_slot(s, i))
+			cancelled++;
+		else
+			running++;
+	}
+	if (!cancelled)
+		return running ? -EINPROGRESS : -ENOENT;
+	fnpu_session_update_fd(s);
+	return cancelled;
 }
 
 /* ---- small queries ---- */

@@ -37,16 +37,37 @@ enum slot_state {
 	SLOT_TAKEN,
 };
 
-/** struct slot - a sample; @job while it is RUNNING; @exit_index as in its request */
+enum session_buffer {
+	BUFFER_PROGRAM,
+	BUFFER_INPUTS,
+	BUFFER_STATES,
+	BUFFER_LOGITS,
+	NUM_BUFFERS,
+};
+
+/**
+ * struct slot - a sample
+ * @job: while it is RUNNING
+ * @exit_index: as in its request
+ * @deadline: device time, or FNPU_SCHED_NEVER
+ * @bo: of its request: where its input is, at @input_iova
+ */
 struct slot {
 	enum slot_state state;
 	uint32_t generation;
 	uint32_t job;
 	uint32_t exit_index;
+	uint64_t deadline;
+	const struct fnpu_bo *bo;
+	uint64_t input_iova;
 	struct fnpu_result result;
 };
 
-/** struct job - of the device; @batch: the scheduler's, of which it is a part: INJECTs are others */
+/**
+ * struct job - of the device
+ * @batch: the scheduler's, of which it is a part: INJECTs are others
+ * @bo_handles: buffers in use, if they are not just the session's
+ */
 struct job {
 	bool busy;
 	uint32_t batch;
@@ -54,6 +75,7 @@ struct job {
 	uint32_t count;
 	uint32_t slots[FLUIDNPU_MAX_BATCH];
 	struct drm_fluidnpu_sample samples[FLUIDNPU_MAX_BATCH];
+	uint32_t bo_handles[NUM_BUFFERS + FLUIDNPU_MAX_BATCH];
 };
 
 /** struct index_queue - FIFO of slot numbers, room for all */
@@ -72,14 +94,6 @@ struct index_queue {
 struct batch {
 	uint32_t jobs;
 	uint32_t stop_layer;
-};
-
-enum session_buffer {
-	BUFFER_PROGRAM,
-	BUFFER_INPUTS,
-	BUFFER_STATES,
-	BUFFER_LOGITS,
-	NUM_BUFFERS,
 };
 
 /**
@@ -185,6 +199,9 @@ void fnpu_session_advance(struct fnpu_session *s);
 
 /** fnpu_session_break() - the device is lost: everything fails, nothing more gets in */
 void fnpu_session_break(struct fnpu_session *s, int error);
+
+/** fnpu_session_cancel_slot() - true: the sample has its result; false: it runs (session_run.c) */
+bool fnpu_session_cancel_slot(struct fnpu_session *s, uint32_t index);
 
 /** fnpu_session_update_fd() - make ready_fd say whether polling makes sense */
 void fnpu_session_update_fd(struct fnpu_session *s);

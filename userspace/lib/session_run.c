@@ -37,7 +37,7 @@ static const char *reason_of(const struct fnpu_session *s, int status)
 	case -ENODEV:
 		return "the device is gone";
 	case -ECANCELED:
-		return "its job was cancelled";
+		return "it was cancelled";
 	case -ETIMEDOUT:
 		return "it could not meet its deadline";
 	case -EPROTO:
@@ -59,10 +59,15 @@ static void finish_sample(struct fnpu_session *s, uint32_t index, int status)
 	slot->result.status = status;
 	slot->result.reason = reason_of(s, status);
 	index_push(&s->done, index);
-	if (status)
+	if (status) {
 		s->stats.failed++;
-	else
-		s->stats.completed++;
+		s->stats.expired += status == -ETIMEDOUT;
+		s->stats.cancelled += status == -ECANCELED;
+		return;
+	}
+	s->stats.completed++;
+	s->stats.exits[slot->result.exit_index]++;
+	s->stats.late += slot->result.head.time > slot->deadline;
 }
 
 static struct fnpu_head *slot_heads(struct fnpu_session *s, uint32_t index)
@@ -79,6 +84,7 @@ static void yield_event(struct fnpu_session *s, uint32_t index, const struct drm
 		return;
 	slot->state = SLOT_WAITING;
 	slot->result.preempted++;
+	s->stats.preemptions++;
 	s->running--;
 	s->waiting++;
 	fnpu_sched_handed_back(s->sched, s->device_time, index, s->layer_groups[e->layer]);
@@ -232,11 +238,37 @@ static void fill_sample(struct fnpu_session *s, uint32_t number, uint32_t i, uin
 	job->slots[i] = index;
 	job->samples[i] = (struct drm_fluidnpu_sample){
 		.user_data = tag(slot->generation, index),
-		.input_iova = iova_of(s, BUFFER_INPUTS, index * s->input_stride),
+		.input_iova = slot->input_iova,
 		.state_iova = iova_of(s, BUFFER_STATES, state * s->state_stride),
 		.logits_iova = iova_of(s, BUFFER_LOGITS, index * s->logits_stride),
 		.start_layer = s->group_layers[layer],
 		.exit_index = slot->exit_index,
+	};
+}
+
+/* The buffers of @job: the session's, and those that inputs are in, each once. */
+static struct drm_fluidnpu_array job_bos(const struct fnpu_session *s, struct job *job)
+{
+	const uint32_t *handles = s->bo_handles;
+	uint32_t num = s->num_bos;
+
+	for (uint32_t i = 0; i < job->count; i++) {
+		const struct fnpu_bo *bo = s->slots[job->slots[i]].bo;
+		uint32_t known = 0;
+
+		if (!bo)
+			continue;
+		if (handles != job->bo_handles)
+			handles = memcpy(job->bo_handles, s->bo_handles, sizeof(s->bo_handles));
+		while (known < num && handles[known] != bo->handle)
+			known++;
+		if (known == num)
+			job->bo_handles[num++] = bo->handle;
+	}
+	return (struct drm_fluidnpu_array){
+		.stride = sizeof(*handles),
+		.count = num,
+		.array = (uintptr_t)handles,
 	};
 }
 
@@ -268,11 +300,7 @@ static void fill_job(struct fnpu_session *s, const struct fnpu_sched_decision *d
 			.count = d->count,
 			.array = (uintptr_t)job->samples,
 		},
-		.bos = {
-			.stride = sizeof(s->bo_handles[0]),
-			.count = s->num_bos,
-			.array = (uintptr_t)s->bo_handles,
-		},
+		.bos = job_bos(s, job),
 		.user_data = tag(job->generation, number),
 		.stop_layer = s->batches[d->batch].stop_layer,
 	};
@@ -304,6 +332,7 @@ static void inject(struct fnpu_session *s, const struct fnpu_sched_decision *d)
 	struct drm_fluidnpu_job job;
 	int ret;
 
+	s->stats.injected += d->count;
 	submit_jobs(s);
 	fill_job(s, d, &job);
 	ret = s->device->ops->inject(s->ctx, &job, &s->error);
@@ -326,10 +355,20 @@ static void yield_batch(struct fnpu_session *s, uint32_t number)
 	}
 }
 
-static void drop_sample(struct fnpu_session *s, uint32_t index)
+static void drop_sample(struct fnpu_session *s, const struct fnpu_sched_decision *d)
 {
 	s->waiting--;
-	finish_sample(s, index, -ETIMEDOUT);
+	finish_sample(s, d->samples[0],
+		      d->reason == FNPU_SCHED_CANCELLED ? -ECANCELED : -ETIMEDOUT);
+}
+
+bool fnpu_session_cancel_slot(struct fnpu_session *s, uint32_t index)
+{
+	if (fnpu_sched_cancel(s->sched, fnpu_session_now(s), index))
+		return false;
+	s->waiting--;
+	finish_sample(s, index, -ECANCELED);
+	return true;
 }
 
 static void carry_out(struct fnpu_session *s, const struct fnpu_sched_decision *d)
@@ -345,7 +384,7 @@ static void carry_out(struct fnpu_session *s, const struct fnpu_sched_decision *
 		yield_batch(s, d->batch);
 		break;
 	case FNPU_SCHED_DROP:
-		drop_sample(s, d->samples[0]);
+		drop_sample(s, d);
 		break;
 	}
 }

@@ -188,6 +188,24 @@ int fnpu_session_wait(struct fnpu_session *s, struct fnpu_result *results, uint3
 	return ret || !s->broken ? ret : s->broken;
 }
 
+int fnpu_session_dispatch(struct fnpu_session *s, int64_t timeout_ns, fnpu_result_fn fn,
+			  void *opaque)
+{
+	struct fnpu_result result;
+	int ret = fnpu_session_wait(s, &result, 1, timeout_ns);
+	int count = 0;
+
+	while (ret > 0) {
+		fn(&result, opaque);
+		count++;
+		release_taken(s);
+		ret = take_results(s, &result, 1);
+	}
+	if (count)
+		fnpu_session_update_fd(s);
+	return count ? count : ret;
+}
+
 int fnpu_session_drain(struct fnpu_session *s, int64_t timeout_ns)
 {
 	int64_t deadline = deadline_of(timeout_ns);
