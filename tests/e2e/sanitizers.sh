@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # All unit tests once more, built with AddressSanitizer, its leak detection and
-# UndefinedBehaviorSanitizer.
+# UndefinedBehaviorSanitizer; those of threads with ThreadSanitizer.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=tests/tap.sh
@@ -47,4 +47,12 @@ for program in "${programs[@]}"; do
 	check "${name#test_}" test "$(cat "$logs/$name.status")" = 0
 	[[ $(cat "$logs/$name.status") == 0 ]] || tail -n 60 "$logs/$name.log" | tap_show
 done
+
+check "the tests of threads build with ThreadSanitizer" env -u MAKEFLAGS make \
+	--no-print-directory -j"$(nproc)" OUT=out/tsan CFLAGS='-O1 -g' SANITIZE=-fsanitize=thread \
+	out/tsan/tests/host/test_lib_threads
+logs=out/tsan
+run_test out/tsan/tests/host/test_lib_threads
+check "threads race for nothing" test "$(cat "$logs/test_lib_threads.status")" = 0
+[[ $(cat "$logs/test_lib_threads.status") == 0 ]] || tail -n 60 "$logs/test_lib_threads.log" | tap_show
 done_testing

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The driver's tests, in the VM: each program of tests/vm prints TAP.
+# The driver's tests, in the VM: each program of tests/vm prints TAP; and those of the library that run on
+# any back end.
 # Some strings are for the shell of the guest, or for node.
 # shellcheck disable=SC2016
 set -euo pipefail
@@ -10,6 +11,7 @@ tools/guest-image out/guest.cpio >&2
 exec tools/vm-run --initrd out/guest.cpio --device fluidnpu,bus=slot0 --deadline 900 \
 	--log out/tests/vm_driver.log \
 	--cmd '
+		export FNPU_TEST_BACKEND=kmd CMOCKA_MESSAGE_OUTPUT=TAP
 		status=0
 		before=$(cat /sys/module/fluidnpu/parameters/*)
 		for t in /tests/test_*; do

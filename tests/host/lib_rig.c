@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -12,6 +13,13 @@
 const int8_t lib_rig_sure[LIB_MODEL_INPUTS] = { 0, 100, 0, 0 };
 const int8_t lib_rig_unsure[LIB_MODEL_INPUTS] = { 1, 0, 0, 0 };
 
+const char *lib_rig_backend(void)
+{
+	const char *name = getenv("FNPU_TEST_BACKEND");
+
+	return name ? name : "emu";
+}
+
 int lib_rig_setup(void **state)
 {
 	static struct lib_rig rig;
@@ -20,7 +28,7 @@ int lib_rig_setup(void **state)
 
 	memset(&rig, 0, sizeof(rig));
 	lib_model_write(&model, path);
-	if (fnpu_device_open("emu", NULL, &rig.device, &rig.error) ||
+	if (fnpu_device_open(lib_rig_backend(), NULL, &rig.device, &rig.error) ||
 	    fnpu_model_load(path, &rig.model, &rig.error)) {
 		print_error("%s\n", rig.error.text);
 		return -1;

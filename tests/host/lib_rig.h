@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A device (emu), the tiny network of lib_model.h, and sessions on them. */
+/*
+ * A device, the tiny network of lib_model.h, and sessions on them. The device is the emulated one, or that
+ * of the back end that FNPU_TEST_BACKEND names: the same tests run in the VM, on the driver.
+ */
 #ifndef TEST_LIB_RIG_H
 #define TEST_LIB_RIG_H
 
@@ -18,6 +21,9 @@ struct lib_rig {
 
 extern const int8_t lib_rig_sure[LIB_MODEL_INPUTS];	/* leaves at exit 0 as class 1 */
 extern const int8_t lib_rig_unsure[LIB_MODEL_INPUTS];	/* leaves at exit 1 as class 3 */
+
+/** lib_rig_backend() - of all devices */
+const char *lib_rig_backend(void);
 
 /** lib_rig_setup(), lib_rig_teardown() - for cmocka: *state is a struct lib_rig */
 int lib_rig_setup(void **state);

@@ -17,6 +17,8 @@ TOLERANCE_KB=16384
 AGAIN="/tests/test_submit /tests/test_memory"
 TOLERANCE_AGAIN_KB=2048
 
+export FNPU_TEST_BACKEND=kmd CMOCKA_MESSAGE_OUTPUT=TAP
+
 count=0 failed=0
 result() {
 	count=$((count + 1))
