@@ -350,6 +350,50 @@ static void static_waits_in_device_time(void **state)
 	fnpu_session_close(s);
 }
 
+static void waiting_until_a_time_takes_results_or_lets_it_come(void **state)
+{
+	struct fixture *f = *state;
+	struct fnpu_session *s = open_session(f, NULL);
+	const uint64_t start = fnpu_session_time(s);
+	uint64_t left;
+
+	/* without samples time passes, and never back */
+	assert_int_equal(fnpu_session_wait_until(s, f->results, 1, start + 1000), -ETIMEDOUT);
+	assert_int_equal(fnpu_session_time(s), start + 1000);
+	assert_int_equal(fnpu_session_wait_until(s, f->results, 1, start), -ETIMEDOUT);
+	assert_int_equal(fnpu_session_time(s), start + 1000);
+
+	/* what takes longer is not there yet */
+	assert_int_equal(submit(s, 1, unsure), 0);
+	assert_int_equal(fnpu_session_wait_until(s, f->results, 1, start + 1001), -ETIMEDOUT);
+	assert_int_equal(fnpu_session_time(s), start + 1001);
+	assert_int_equal(fnpu_session_pending(s), 1);
+
+	/* a result ends the wait when it comes */
+	assert_int_equal(fnpu_session_wait_until(s, f->results, 1, start + 1000000000), 1);
+	left = f->results[0].head.time;
+	assert_int_equal(f->results[0].arrived, start + 1000);
+	assert_true(left > start + 1001);
+	assert_int_equal(fnpu_session_time(s), left);
+	assert_int_equal(fnpu_session_wait_until(s, f->results, 1, left + 5000), -ETIMEDOUT);
+	assert_int_equal(fnpu_session_time(s), left + 5000);
+	fnpu_session_close(s);
+}
+
+static void waiting_until_a_time_starts_what_the_policy_delays(void **state)
+{
+	struct fixture *f = *state;
+	struct fnpu_session *s = open_session(f, &(struct fnpu_session_options){
+		.policy = "static:size=4,delay=100" });
+	uint64_t time = fnpu_session_time(s);
+
+	assert_int_equal(submit(s, 0, sure), 0);
+	assert_int_equal(fnpu_session_wait_until(s, f->results, 1, time + 1), -ETIMEDOUT);
+	assert_int_equal(fnpu_session_wait_until(s, f->results, 1, UINT64_MAX), 1);
+	assert_true(f->results[0].started > time + 1);
+	fnpu_session_close(s);
+}
+
 static void deadlines_and_priorities_reach_the_scheduler(void **state)
 {
 	struct fixture *f = *state;
@@ -660,6 +704,8 @@ int main(void)
 		TEST(every_policy_serves_all_with_the_right_results),
 		TEST(cellular_puts_back_what_goes_on_and_says_so),
 		TEST(static_waits_in_device_time),
+		TEST(waiting_until_a_time_takes_results_or_lets_it_come),
+		TEST(waiting_until_a_time_starts_what_the_policy_delays),
 		TEST(deadlines_and_priorities_reach_the_scheduler),
 		cmocka_unit_test_setup_teardown(failed_job_fails_exactly_its_unfinished_samples,
 						setup_broken, teardown),

@@ -468,6 +468,22 @@ int fnpu_session_wait(struct fnpu_session *session, struct fnpu_result *results,
 		      uint32_t max, int64_t timeout_ns);
 
 /**
+ * fnpu_session_time() - device time now, in cycles
+ * emu: virtual time. kmd: extrapolated by the host's clock from the last event that the session
+ * has seen, without a system call of the driver's; it never goes back.
+ */
+uint64_t fnpu_session_time(struct fnpu_session *session);
+
+/**
+ * fnpu_session_wait_until() - take results, waiting for the first until device time @time at most
+ * @time: cycles, see fnpu_session_time()
+ * As fnpu_session_wait(), but a session without samples waits, too: kmd sleeps, emu moves virtual
+ * time to @time. Returns the number taken, or -ETIMEDOUT once @time has come; never 0.
+ */
+int fnpu_session_wait_until(struct fnpu_session *session, struct fnpu_result *results,
+			    uint32_t max, uint64_t time);
+
+/**
  * fnpu_session_drain() - run until every submitted sample has its result
  * The results stay in the session until they are polled. Returns 0, -ETIMEDOUT or
  * as fnpu_session_wait().

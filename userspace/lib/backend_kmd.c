@@ -4,9 +4,9 @@
  * submission is an ioctl; jobs go through io_uring (kmd_uring.c) or, where that is not
  * allowed, through the SUBMIT ioctl. Results are the same either way. Buffers: kmd_bo.c.
  */
+#define _GNU_SOURCE	/* ppoll() */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@
 #include "error.h"
 #include "kmd.h"
 
-#define NS_PER_MS	1000000
+#define NS_PER_S	1000000000
 
 #define EMU_HINT "or use the emulated one (--backend emu)"
 
@@ -285,16 +285,17 @@ static int kmd_wait(struct fnpu_context *ctx, int64_t timeout_ns, uint64_t until
 {
 	const struct kmd_ctx *kctx = ctx->priv;
 	struct pollfd pfd = { .fd = kctx->fd, .events = POLLIN };
-	int timeout_ms = -1, ret;
+	const struct timespec ts = {
+		.tv_sec = timeout_ns / NS_PER_S,
+		.tv_nsec = timeout_ns % NS_PER_S,
+	};
+	int ret;
 
 	(void)until;	/* time passes by itself */
 
 	if (kctx->uring)
 		return kmd_uring_wait(ctx, timeout_ns);
-	if (timeout_ns >= 0)	/* rounded up, so that nobody spins through the last one */
-		timeout_ms = timeout_ns / NS_PER_MS < INT_MAX ?
-			     (int)((timeout_ns + NS_PER_MS - 1) / NS_PER_MS) : INT_MAX;
-	ret = poll(&pfd, 1, timeout_ms);
+	ret = ppoll(&pfd, 1, timeout_ns < 0 ? NULL : &ts, NULL);
 	if (ret < 0)
 		return -errno;
 	if (!ret)

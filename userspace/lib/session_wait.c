@@ -60,6 +60,11 @@ int64_t fnpu_session_host_until(struct fnpu_session *s, uint64_t time)
 	return ns < (double)(INT64_MAX / 2) ? (int64_t)ns : INT64_MAX / 2;
 }
 
+uint64_t fnpu_session_time(struct fnpu_session *s)
+{
+	return fnpu_session_now(s);
+}
+
 /* ---- waiting ---- */
 
 static int64_t deadline_of(int64_t timeout_ns)
@@ -73,12 +78,13 @@ static int64_t deadline_of(int64_t timeout_ns)
 }
 
 /*
- * Until there may be an event or the next time has come, at most until @deadline (host time, ns;
- * negative: never).
+ * Until there may be an event, the policy's next time or @limit (both device time) has come, at
+ * most until @deadline (host time, ns; negative: never).
  */
-static int wait_for_events(struct fnpu_session *s, int64_t deadline)
+static int wait_for_events(struct fnpu_session *s, int64_t deadline, uint64_t limit)
 {
-	const uint64_t until = fnpu_sched_timer(s->sched);
+	const uint64_t timer = fnpu_sched_timer(s->sched);
+	const uint64_t until = timer < limit ? timer : limit;
 	int64_t timeout = -1;
 	bool mine = false;
 	int ret;
@@ -160,7 +166,7 @@ int fnpu_session_poll(struct fnpu_session *s, struct fnpu_result *results, uint3
 	release_taken(s);
 	fnpu_session_advance(s);
 	if (!s->done.count && is_moving(s) && s->device->ops->fd(s->ctx) < 0) {
-		wait_for_events(s, 0);
+		wait_for_events(s, 0, FNPU_SCHED_NEVER);
 		fnpu_session_advance(s);
 	}
 	kick(s);
@@ -178,7 +184,27 @@ int fnpu_session_wait(struct fnpu_session *s, struct fnpu_result *results, uint3
 	release_taken(s);
 	fnpu_session_advance(s);
 	while (!ret && !s->done.count && is_moving(s)) {
-		ret = wait_for_events(s, deadline);
+		ret = wait_for_events(s, deadline, FNPU_SCHED_NEVER);
+		fnpu_session_advance(s);
+	}
+	kick(s);
+	if (s->done.count)
+		ret = take_results(s, results, max);
+	fnpu_session_update_fd(s);
+	return ret || !s->broken ? ret : s->broken;
+}
+
+int fnpu_session_wait_until(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
+			    uint64_t time)
+{
+	/* to a back end "never" is no time that it can move to */
+	const uint64_t limit = time < FNPU_SCHED_NEVER ? time : FNPU_SCHED_NEVER - 1;
+	int ret = 0;
+
+	release_taken(s);
+	fnpu_session_advance(s);
+	while (!ret && !s->done.count && !s->broken) {
+		ret = fnpu_session_now(s) < limit ? wait_for_events(s, -1, limit) : -ETIMEDOUT;
 		fnpu_session_advance(s);
 	}
 	kick(s);
@@ -215,7 +241,7 @@ int fnpu_session_drain(struct fnpu_session *s, int64_t timeout_ns)
 	fnpu_session_advance(s);
 	while (!ret && (s->running || s->waiting)) {
 		if (is_moving(s))
-			ret = wait_for_events(s, deadline);
+			ret = wait_for_events(s, deadline, FNPU_SCHED_NEVER);
 		fnpu_session_advance(s);
 	}
 	kick(s);
