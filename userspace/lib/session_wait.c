@@ -145,7 +145,7 @@ static int take_results(struct fnpu_session *s, struct fnpu_result *results, uin
 	return (int)count;
 }
 
-int fnpu_session_flush(struct fnpu_session *s)
+int fnpu_local_flush(struct fnpu_session *s)
 {
 	fnpu_session_advance(s);
 	kick(s);
@@ -153,7 +153,7 @@ int fnpu_session_flush(struct fnpu_session *s)
 	return s->broken;
 }
 
-int fnpu_session_poll(struct fnpu_session *s, struct fnpu_result *results, uint32_t max)
+int fnpu_local_poll(struct fnpu_session *s, struct fnpu_result *results, uint32_t max)
 {
 	int count;
 
@@ -169,8 +169,8 @@ int fnpu_session_poll(struct fnpu_session *s, struct fnpu_result *results, uint3
 	return count || !s->broken ? count : s->broken;
 }
 
-int fnpu_session_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
-		      int64_t timeout_ns)
+int fnpu_local_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
+		    int64_t timeout_ns)
 {
 	int64_t deadline = deadline_of(timeout_ns);
 	int ret = 0;
@@ -188,7 +188,7 @@ int fnpu_session_wait(struct fnpu_session *s, struct fnpu_result *results, uint3
 	return ret || !s->broken ? ret : s->broken;
 }
 
-int fnpu_session_drain(struct fnpu_session *s, int64_t timeout_ns)
+int fnpu_local_drain(struct fnpu_session *s, int64_t timeout_ns)
 {
 	int64_t deadline = deadline_of(timeout_ns);
 	int ret = 0;
