@@ -509,10 +509,9 @@ int fnpu_session_cancel(struct fnpu_session *session, uint64_t user_data);
 typedef void (*fnpu_result_fn)(const struct fnpu_result *result, void *opaque);
 
 /**
- * fnpu_session_dispatch() - results by callback: fnpu_session_wait() with one call of @fn per
- * result, for as many as are there
- * @timeout_ns: until the first; as fnpu_session_wait(); 0: only what is there
- * Returns how many; otherwise as fnpu_session_wait().
+ * fnpu_session_dispatch() - results by callback: fnpu_session_wait() with a call of @fn for each
+ * @timeout_ns: as fnpu_session_wait()
+ * Returns how many, at most 64; otherwise as fnpu_session_wait().
  */
 int fnpu_session_dispatch(struct fnpu_session *session, int64_t timeout_ns, fnpu_result_fn fn,
 			  void *opaque);

@@ -95,6 +95,8 @@ struct fnpu_context {
  *	not go beyond @until, and 0 may mean that it has come there.
  * @fd: readable when there may be an event; -1: @wait makes them
  * @now: device time, where it can be told without a system call, or NULL
+ * @session_open: fnpu_session_open() where sessions are not this process's, @options is never
+ *	NULL; NULL where they are. With it nothing from @ctx_create on is called.
  */
 struct fnpu_backend_ops {
 	const char *name;
@@ -120,6 +122,9 @@ struct fnpu_backend_ops {
 	int (*wait)(struct fnpu_context *ctx, int64_t timeout_ns, uint64_t until);
 	int (*fd)(const struct fnpu_context *ctx);
 	uint64_t (*now)(const struct fnpu_context *ctx);
+	int (*session_open)(struct fnpu_device *device, const struct fnpu_model *model,
+			    const struct fnpu_session_options *options,
+			    struct fnpu_session **session, struct fnpu_error *error);
 };
 
 extern const struct fnpu_backend_ops fnpu_backend_kmd;

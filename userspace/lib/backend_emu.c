@@ -380,8 +380,7 @@ static void flush_tlb(struct emu *emu)
 	reg_write(emu, FLUIDNPU_REG_AS_CMD, FLUIDNPU_AS_CMD_FLUSH);
 }
 
-/* The NPU gets to see bo->map, which is memory of the bus from now on. */
-static int add_locked(struct emu *emu, struct fnpu_bo *bo, struct emu_vma *vma,
+static int map_locked(struct emu *emu, struct fnpu_bo *bo, struct emu_vma *vma, int flags, int fd,
 		      struct fnpu_error *error)
 {
 	struct emu_vma **link = find_hole(emu, bo->bytes, &vma->iova);
@@ -389,12 +388,18 @@ static int add_locked(struct emu *emu, struct fnpu_bo *bo, struct emu_vma *vma,
 	if (!link)
 		return fnpu_fail(error, -ENOSPC, "no room for %zu bytes in the NPU's address space",
 				 bo->bytes);
-	if (emu_bus_add(&emu->bus, bo->map, bo->bytes, &vma->addr))
+	bo->map = mmap(NULL, bo->bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+	if (bo->map == MAP_FAILED)
+		return fnpu_fail(error, -errno, "cannot map %zu bytes for a buffer: %s", bo->bytes,
+				 strerror(errno));
+	if (emu_bus_add(&emu->bus, bo->map, bo->bytes, &vma->addr)) {
+		munmap(bo->map, bo->bytes);
 		return fnpu_fail(error, -ENOMEM, "out of memory");
+	}
 	if (emu_pt_map(&emu->bus, emu->root, vma->iova, vma->addr,
 		       bo->bytes >> FLUIDNPU_PAGE_SHIFT)) {
 		emu_pt_unmap(&emu->bus, emu->root, vma->iova, bo->bytes >> FLUIDNPU_PAGE_SHIFT);
-		emu_bus_remove(&emu->bus, vma->addr);
+		emu_bus_free(&emu->bus, vma->addr);
 		return fnpu_fail(error, -ENOMEM, "no memory for page tables");
 	}
 	vma->bytes = bo->bytes;
@@ -405,7 +410,8 @@ static int add_locked(struct emu *emu, struct fnpu_bo *bo, struct emu_vma *vma,
 	return 0;
 }
 
-static int add_bo(struct fnpu_bo *bo, struct fnpu_error *error)
+/* Memory as mmap(2) has it for @flags and @fd, which the NPU gets to see. */
+static int map_bo(struct fnpu_bo *bo, int flags, int fd, struct fnpu_error *error)
 {
 	struct emu *emu = bo->device->priv;
 	struct emu_vma *vma = calloc(1, sizeof(*vma));
@@ -414,24 +420,10 @@ static int add_bo(struct fnpu_bo *bo, struct fnpu_error *error)
 	if (!vma)
 		return fnpu_fail(error, -ENOMEM, "out of memory");
 	pthread_mutex_lock(&emu->lock);
-	ret = add_locked(emu, bo, vma, error);
+	ret = map_locked(emu, bo, vma, flags, fd, error);
 	pthread_mutex_unlock(&emu->lock);
 	if (ret)
 		free(vma);
-	return ret;
-}
-
-static int map_bo(struct fnpu_bo *bo, int flags, int fd, struct fnpu_error *error)
-{
-	int ret;
-
-	bo->map = mmap(NULL, bo->bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
-	if (bo->map == MAP_FAILED)
-		return fnpu_fail(error, -errno, "cannot map %zu bytes of a buffer: %s", bo->bytes,
-				 strerror(errno));
-	ret = add_bo(bo, error);
-	if (ret)
-		munmap(bo->map, bo->bytes);
 	return ret;
 }
 

@@ -71,27 +71,16 @@ static size_t find_region(const struct emu_bus *bus, uint64_t addr)
 	return low ? low - 1 : bus->count;
 }
 
-static void remove_region(struct emu_bus *bus, uint64_t addr, bool unmap)
+void emu_bus_free(struct emu_bus *bus, uint64_t addr)
 {
 	size_t i = find_region(bus, addr);
 
 	if (i == bus->count || bus->regions[i].addr != addr)
 		return;
-	if (unmap)
-		munmap(bus->regions[i].memory, bus->regions[i].bytes);
+	munmap(bus->regions[i].memory, bus->regions[i].bytes);
 	bus->count--;
 	memmove(&bus->regions[i], &bus->regions[i + 1],
 		(bus->count - i) * sizeof(bus->regions[0]));
-}
-
-void emu_bus_remove(struct emu_bus *bus, uint64_t addr)
-{
-	remove_region(bus, addr, false);
-}
-
-void emu_bus_free(struct emu_bus *bus, uint64_t addr)
-{
-	remove_region(bus, addr, true);
 }
 
 void emu_bus_free_all(struct emu_bus *bus)

@@ -44,9 +44,6 @@ void *emu_bus_alloc(struct emu_bus *bus, size_t bytes, uint64_t *addr);
  */
 int emu_bus_add(struct emu_bus *bus, void *memory, size_t bytes, uint64_t *addr);
 
-/** emu_bus_remove() - take the region at @addr from the bus: it is the caller's again */
-void emu_bus_remove(struct emu_bus *bus, uint64_t addr);
-
 /** emu_bus_free() - take the region at @addr from the bus; its addresses are not used again */
 void emu_bus_free(struct emu_bus *bus, uint64_t addr);
 

@@ -161,12 +161,26 @@ static int open_context(struct fnpu_session *s, const char *submission, struct f
 				   s->max_batch * per_sample + 1, &s->ctx, error);
 }
 
-int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model,
-		      const struct fnpu_session_options *options,
-		      struct fnpu_session **out, struct fnpu_error *error)
+static const struct fnpu_session_ops local_ops = {
+	.close = fnpu_local_close,
+	.submit = fnpu_local_submit,
+	.flush = fnpu_local_flush,
+	.poll = fnpu_local_poll,
+	.wait = fnpu_local_wait,
+	.wait_until = fnpu_local_wait_until,
+	.drain = fnpu_local_drain,
+	.cancel = fnpu_local_cancel,
+	.time = fnpu_local_time,
+	.pending = fnpu_local_pending,
+	.fd = fnpu_local_fd,
+	.stats = fnpu_local_stats,
+	.submission = fnpu_local_submission,
+};
+
+int fnpu_local_open(struct fnpu_device *device, const struct fnpu_model *model,
+		    const struct fnpu_session_options *o,
+		    struct fnpu_session **out, struct fnpu_error *error)
 {
-	static const struct fnpu_session_options defaults;
-	const struct fnpu_session_options *o = options ? options : &defaults;
 	const uint32_t device_batch = fnpu_device_info(device)->geometry.max_batch;
 	struct fnpu_session *s;
 	uint32_t bound;
@@ -181,6 +195,7 @@ int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return fnpu_fail(error, -ENOMEM, "out of memory");
+	s->ops = &local_ops;
 	s->device = device;
 	s->model = model;
 	s->info = fnpu_model_info(model);
@@ -211,17 +226,15 @@ int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model
 	if (!ret)
 		ret = open_clock(s, error);
 	if (ret) {
-		fnpu_session_close(s);
+		fnpu_local_close(s);
 		return ret;
 	}
 	*out = s;
 	return 0;
 }
 
-void fnpu_session_close(struct fnpu_session *s)
+void fnpu_local_close(struct fnpu_session *s)
 {
-	if (!s)
-		return;
 	if (s->epoll_fd >= 0)
 		close(s->epoll_fd);
 	if (s->ready_fd >= 0)
@@ -270,7 +283,7 @@ static int check_bo(struct fnpu_session *s, const struct fnpu_request *r)
 	return 0;
 }
 
-static int check_request(struct fnpu_session *s, const struct fnpu_request *r)
+int fnpu_session_check_request(struct fnpu_session *s, const struct fnpu_request *r)
 {
 	size_t want = s->info->input_bytes;
 
@@ -336,7 +349,7 @@ static int tell_sched(struct fnpu_session *s, uint32_t index, const struct fnpu_
 	});
 }
 
-int fnpu_session_submit(struct fnpu_session *s, const struct fnpu_request *request)
+int fnpu_local_submit(struct fnpu_session *s, const struct fnpu_request *request)
 {
 	struct slot *slot;
 	uint32_t index;
@@ -344,7 +357,7 @@ int fnpu_session_submit(struct fnpu_session *s, const struct fnpu_request *reque
 
 	if (s->broken)
 		return s->broken;
-	ret = check_request(s, request);
+	ret = fnpu_session_check_request(s, request);
 	if (ret)
 		return ret;
 	if (!s->free_slots.count ||
@@ -376,7 +389,7 @@ int fnpu_session_submit(struct fnpu_session *s, const struct fnpu_request *reque
 
 /* ---- cancel ---- */
 
-int fnpu_session_cancel(struct fnpu_session *s, uint64_t user_data)
+int fnpu_local_cancel(struct fnpu_session *s, uint64_t user_data)
 {
 	int cancelled = 0, running = 0;
 
@@ -399,29 +412,19 @@ int fnpu_session_cancel(struct fnpu_session *s, uint64_t user_data)
 
 /* ---- small queries ---- */
 
-uint32_t fnpu_session_pending(const struct fnpu_session *s)
+uint32_t fnpu_local_pending(const struct fnpu_session *s)
 {
 	return s->waiting + s->running + s->done.count;
 }
 
-void fnpu_session_stats(const struct fnpu_session *s, struct fnpu_session_stats *stats)
+void fnpu_local_stats(const struct fnpu_session *s, struct fnpu_session_stats *stats)
 {
 	*stats = s->stats;
 }
 
-const char *fnpu_session_submission(const struct fnpu_session *s)
+const char *fnpu_local_submission(const struct fnpu_session *s)
 {
 	return s->device->ops->submission(s->ctx);
-}
-
-uint32_t fnpu_session_max_batch(const struct fnpu_session *s)
-{
-	return s->max_batch;
-}
-
-const char *fnpu_session_error(const struct fnpu_session *s)
-{
-	return s->error.text;
 }
 
 /* ---- file descriptor ---- */
@@ -448,7 +451,7 @@ static void arm_timer(struct fnpu_session *s)
 void fnpu_session_update_fd(struct fnpu_session *s)
 {
 	bool self_driven = s->device->ops->fd(s->ctx) < 0;
-	bool ready = s->unseen || s->done.count || (self_driven && fnpu_session_pending(s));
+	bool ready = s->unseen || s->done.count || (self_driven && fnpu_local_pending(s));
 	uint64_t value = 1;
 
 	if (s->timer_fd >= 0)
@@ -482,7 +485,7 @@ static int open_fds(struct fnpu_session *s)
 	return ret ? ret : add_to_epoll(s->epoll_fd, backend_fd);
 }
 
-int fnpu_session_fd(struct fnpu_session *s)
+int fnpu_local_fd(struct fnpu_session *s)
 {
 	int ret;
 

@@ -2,6 +2,7 @@
 /*
  * What the files of a session share:
  *
+ *	session_api.c	the public functions, for sessions of this process and of a daemon's
  *	session.c	open and close, buffers, submit, small queries
  *	session_sched.c	the scheduler's tables
  *	session_run.c	decisions to jobs, events to results
@@ -96,8 +97,29 @@ struct batch {
 	uint32_t stop_layer;
 };
 
+/** struct fnpu_session_ops - what the public functions of a session call, each by its name */
+struct fnpu_session_ops {
+	void (*close)(struct fnpu_session *s);
+	int (*submit)(struct fnpu_session *s, const struct fnpu_request *request);
+	int (*flush)(struct fnpu_session *s);
+	int (*poll)(struct fnpu_session *s, struct fnpu_result *results, uint32_t max);
+	int (*wait)(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
+		    int64_t timeout_ns);
+	int (*wait_until)(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
+			  uint64_t time);
+	int (*drain)(struct fnpu_session *s, int64_t timeout_ns);
+	int (*cancel)(struct fnpu_session *s, uint64_t user_data);
+	uint64_t (*time)(struct fnpu_session *s);
+	uint32_t (*pending)(const struct fnpu_session *s);
+	int (*fd)(struct fnpu_session *s);
+	void (*stats)(const struct fnpu_session *s, struct fnpu_session_stats *stats);
+	const char *(*submission)(const struct fnpu_session *s);
+};
+
 /**
  * struct fnpu_session - a session
+ * @ops: NULL-free. A daemon's session has of what follows only @device, @model, @info, @flags,
+ *	@max_batch, @broken, @stats and @error
  * @bos, @bo_handles, @num_bos: buffers in use; those of no bytes are left out of @bo_handles
  * @input_stride, @state_stride, @logits_stride: bytes from one sample to the next
  * @byte_map: what a byte of an image becomes
@@ -118,6 +140,7 @@ struct batch {
  *	readable
  */
 struct fnpu_session {
+	const struct fnpu_session_ops *ops;
 	struct fnpu_device *device;
 	const struct fnpu_model *model;
 	const struct fnpu_model_info *info;
@@ -205,5 +228,31 @@ bool fnpu_session_cancel_slot(struct fnpu_session *s, uint32_t index);
 
 /** fnpu_session_update_fd() - make ready_fd say whether polling makes sense */
 void fnpu_session_update_fd(struct fnpu_session *s);
+
+/** fnpu_session_reason() - a static sentence about the status of a result, NULL for 0 */
+const char *fnpu_session_reason(const struct fnpu_session *s, int status);
+
+/** fnpu_session_check_request() - 0, or -EINVAL with a sentence in s->error */
+int fnpu_session_check_request(struct fnpu_session *s, const struct fnpu_request *r);
+
+/* The public functions for a session of this process; @o is never NULL. */
+int fnpu_local_open(struct fnpu_device *device, const struct fnpu_model *model,
+		    const struct fnpu_session_options *o,
+		    struct fnpu_session **out, struct fnpu_error *error);
+void fnpu_local_close(struct fnpu_session *s);
+int fnpu_local_submit(struct fnpu_session *s, const struct fnpu_request *request);
+int fnpu_local_flush(struct fnpu_session *s);
+int fnpu_local_poll(struct fnpu_session *s, struct fnpu_result *results, uint32_t max);
+int fnpu_local_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
+		    int64_t timeout_ns);
+int fnpu_local_wait_until(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
+			  uint64_t time);
+int fnpu_local_drain(struct fnpu_session *s, int64_t timeout_ns);
+int fnpu_local_cancel(struct fnpu_session *s, uint64_t user_data);
+uint64_t fnpu_local_time(struct fnpu_session *s);
+uint32_t fnpu_local_pending(const struct fnpu_session *s);
+int fnpu_local_fd(struct fnpu_session *s);
+void fnpu_local_stats(const struct fnpu_session *s, struct fnpu_session_stats *stats);
+const char *fnpu_local_submission(const struct fnpu_session *s);
 
 #endif /* FNPU_SESSION_H */

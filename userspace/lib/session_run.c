@@ -25,7 +25,7 @@ static float float_of_bits(uint32_t bits)
 }
 
 /* Static, so that a result can point at it. */
-static const char *reason_of(const struct fnpu_session *s, int status)
+const char *fnpu_session_reason(const struct fnpu_session *s, int status)
 {
 	switch (status) {
 	case 0:
@@ -57,7 +57,7 @@ static void finish_sample(struct fnpu_session *s, uint32_t index, int status)
 
 	slot->state = SLOT_DONE;
 	slot->result.status = status;
-	slot->result.reason = reason_of(s, status);
+	slot->result.reason = fnpu_session_reason(s, status);
 	index_push(&s->done, index);
 	if (status) {
 		s->stats.failed++;
@@ -160,7 +160,7 @@ static void end_job(struct fnpu_session *s, uint32_t number, int error)
 	}
 	if (error)
 		fnpu_fail(&s->error, error, "a job of %u samples failed: %s", job->count,
-			  reason_of(s, error));
+			  fnpu_session_reason(s, error));
 	job->busy = false;
 	if (!--s->batches[job->batch].jobs)
 		fnpu_sched_batch_end(s->sched, s->device_time, job->batch);

@@ -10,7 +10,7 @@
  * @s: with its device, model, flags, max_batch, depth and num_slots
  * @o: the options; @queue_bound: its, or the default
  * Returns 0 or a negative errno with a sentence in @error. What was made until then is freed by
- * fnpu_session_close().
+ * fnpu_local_close().
  */
 int fnpu_session_open_sched(struct fnpu_session *s, const struct fnpu_session_options *o,
 			    uint32_t queue_bound, struct fnpu_error *error);

@@ -60,7 +60,7 @@ int64_t fnpu_session_host_until(struct fnpu_session *s, uint64_t time)
 	return ns < (double)(INT64_MAX / 2) ? (int64_t)ns : INT64_MAX / 2;
 }
 
-uint64_t fnpu_session_time(struct fnpu_session *s)
+uint64_t fnpu_local_time(struct fnpu_session *s)
 {
 	return fnpu_session_now(s);
 }
@@ -151,7 +151,7 @@ static int take_results(struct fnpu_session *s, struct fnpu_result *results, uin
 	return (int)count;
 }
 
-int fnpu_session_flush(struct fnpu_session *s)
+int fnpu_local_flush(struct fnpu_session *s)
 {
 	fnpu_session_advance(s);
 	kick(s);
@@ -159,7 +159,7 @@ int fnpu_session_flush(struct fnpu_session *s)
 	return s->broken;
 }
 
-int fnpu_session_poll(struct fnpu_session *s, struct fnpu_result *results, uint32_t max)
+int fnpu_local_poll(struct fnpu_session *s, struct fnpu_result *results, uint32_t max)
 {
 	int count;
 
@@ -175,8 +175,8 @@ int fnpu_session_poll(struct fnpu_session *s, struct fnpu_result *results, uint3
 	return count || !s->broken ? count : s->broken;
 }
 
-int fnpu_session_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
-		      int64_t timeout_ns)
+int fnpu_local_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
+		    int64_t timeout_ns)
 {
 	int64_t deadline = deadline_of(timeout_ns);
 	int ret = 0;
@@ -194,7 +194,7 @@ int fnpu_session_wait(struct fnpu_session *s, struct fnpu_result *results, uint3
 	return ret || !s->broken ? ret : s->broken;
 }
 
-int fnpu_session_wait_until(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
+int fnpu_local_wait_until(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
 			    uint64_t time)
 {
 	/* to a back end "never" is no time that it can move to */
@@ -214,25 +214,7 @@ int fnpu_session_wait_until(struct fnpu_session *s, struct fnpu_result *results,
 	return ret || !s->broken ? ret : s->broken;
 }
 
-int fnpu_session_dispatch(struct fnpu_session *s, int64_t timeout_ns, fnpu_result_fn fn,
-			  void *opaque)
-{
-	struct fnpu_result result;
-	int ret = fnpu_session_wait(s, &result, 1, timeout_ns);
-	int count = 0;
-
-	while (ret > 0) {
-		fn(&result, opaque);
-		count++;
-		release_taken(s);
-		ret = take_results(s, &result, 1);
-	}
-	if (count)
-		fnpu_session_update_fd(s);
-	return count ? count : ret;
-}
-
-int fnpu_session_drain(struct fnpu_session *s, int64_t timeout_ns)
+int fnpu_local_drain(struct fnpu_session *s, int64_t timeout_ns)
 {
 	int64_t deadline = deadline_of(timeout_ns);
 	int ret = 0;
