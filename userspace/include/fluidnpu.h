@@ -50,6 +50,7 @@ struct fnpu_device;
 struct fnpu_bo;
 struct fnpu_model;
 struct fnpu_session;
+struct fnpu_trace;
 
 /** fnpu_version() - of the library, "major.minor.patch" */
 const char *fnpu_version(void);
@@ -256,6 +257,24 @@ uint32_t fnpu_model_cost(const struct fnpu_model *model, uint32_t layer, uint32_
 int fnpu_model_check(const struct fnpu_model *model, const struct fnpu_device *device,
 		     struct fnpu_error *error);
 
+/* ---- recording ---------------------------------------------------------- */
+
+/**
+ * fnpu_trace_open() - record what sessions do into a file
+ * @path: written anew, in the Trace Event format (JSON): open it in Perfetto
+ * @trace: out; give it to sessions (struct fnpu_session_options), fnpu_trace_close() it after them
+ *
+ * What the scheduler decided, when and why; the jobs of the device; the life of each sample. Times
+ * are device time. Sessions of several threads may share one. Without it, the environment variable
+ * FLUIDNPU_TRACE=PREFIX makes each session record into a file of its own, PREFIX.PID.XXXXXX; the
+ * tool nputrace puts those together with the kernel's tracepoints.
+ * Errors: those of open(2), -ENOMEM.
+ */
+int fnpu_trace_open(const char *path, struct fnpu_trace **trace, struct fnpu_error *error);
+
+/** fnpu_trace_close() - 0, or why the file is not complete, as -ENOSPC; NULL is fine */
+int fnpu_trace_close(struct fnpu_trace *trace, struct fnpu_error *error);
+
 /* ---- session ------------------------------------------------------------ */
 
 #define FNPU_SESSION_LOGITS	(1u << 0)	/* results carry logits */
@@ -278,6 +297,8 @@ int fnpu_model_check(const struct fnpu_model *model, const struct fnpu_device *d
  * @exit_shares: of all samples, that leave at each exit (fnpu_model_info.num_exits of them), as far
  *	as known beforehand: policies that look ahead begin with them, and learn. NULL: they begin
  *	with equal ones. Copied
+ * @trace: record what the session does (fnpu_trace_open()), or NULL: only if the environment says so.
+ *	Must outlive the session
  */
 struct fnpu_session_options {
 	const char *policy;
@@ -288,6 +309,7 @@ struct fnpu_session_options {
 	uint32_t flags;
 	uint64_t slo_ns;
 	const double *exit_shares;
+	struct fnpu_trace *trace;
 };
 
 #define FNPU_REQUEST_BEST_EFFORT	(1u << 0)	/* after all others, whatever its deadline */

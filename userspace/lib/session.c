@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "session_sched.h"
+#include "trace.h"
 
 #define DEFAULT_DEPTH		2u
 #define MAX_DEPTH		64u
@@ -177,6 +178,20 @@ static const struct fnpu_session_ops local_ops = {
 	.submission = fnpu_local_submission,
 };
 
+static int open_trace(struct fnpu_session *s, struct fnpu_trace *trace, struct fnpu_error *error)
+{
+	int ret = 0;
+
+	s->after = "opening";
+	if (!trace)
+		ret = fnpu_trace_of_environment(&s->own_trace, error);
+	if (s->own_trace)
+		trace = s->own_trace;
+	if (trace)
+		fnpu_trace_attach(trace, s);
+	return ret;
+}
+
 int fnpu_local_open(struct fnpu_device *device, const struct fnpu_model *model,
 		    const struct fnpu_session_options *o,
 		    struct fnpu_session **out, struct fnpu_error *error)
@@ -225,6 +240,8 @@ int fnpu_local_open(struct fnpu_device *device, const struct fnpu_model *model,
 		ret = open_context(s, o->submission, error);
 	if (!ret)
 		ret = open_clock(s, error);
+	if (!ret)
+		ret = open_trace(s, o->trace, error);
 	if (ret) {
 		fnpu_local_close(s);
 		return ret;
@@ -235,6 +252,8 @@ int fnpu_local_open(struct fnpu_device *device, const struct fnpu_model *model,
 
 void fnpu_local_close(struct fnpu_session *s)
 {
+	if (s->trace)
+		fnpu_session_see_ends(s);
 	if (s->epoll_fd >= 0)
 		close(s->epoll_fd);
 	if (s->ready_fd >= 0)
@@ -255,6 +274,7 @@ void fnpu_local_close(struct fnpu_session *s)
 	free(s->layer_groups);
 	free(s->group_layers);
 	fnpu_sched_free(s->sched);
+	fnpu_trace_close(s->own_trace, NULL);
 	free(s);
 }
 
@@ -382,6 +402,7 @@ int fnpu_local_submit(struct fnpu_session *s, const struct fnpu_request *request
 		store_input(s, request, index);
 	s->waiting++;
 	s->unseen = true;
+	fnpu_trace_arrival(s, index);
 	s->stats.submitted++;
 	fnpu_session_update_fd(s);
 	return 0;

@@ -133,6 +133,8 @@ struct fnpu_session_ops {
  * @unseen: samples came since the scheduler was last asked
  * @num_jobs: of @jobs; @batches: @depth
  * @batch_jobs: @num_batch_jobs jobs decided and not yet submitted
+ * @after: what happened last, for people; static text
+ * @trace: the recording, or NULL; @trace_tid: its first track there; @own_trace: to be closed with it
  * @device_time: latest that is known of
  * @heard: host time at which @heard_time was
  * @broken: negative errno once the device is lost
@@ -178,6 +180,11 @@ struct fnpu_session {
 	struct batch *batches;
 	struct drm_fluidnpu_job *batch_jobs;
 	uint32_t num_batch_jobs;
+
+	const char *after;
+	struct fnpu_trace *trace;
+	uint32_t trace_tid;
+	struct fnpu_trace *own_trace;
 
 	uint64_t device_time;
 	uint64_t heard_time;
@@ -225,6 +232,9 @@ void fnpu_session_break(struct fnpu_session *s, int error);
 
 /** fnpu_session_cancel_slot() - true: the sample has its result; false: it runs (session_run.c) */
 bool fnpu_session_cancel_slot(struct fnpu_session *s, uint32_t index);
+
+/** fnpu_session_see_ends() - of the jobs whose samples have all left (session_wait.c) */
+void fnpu_session_see_ends(struct fnpu_session *s);
 
 /** fnpu_session_update_fd() - make ready_fd say whether polling makes sense */
 void fnpu_session_update_fd(struct fnpu_session *s);

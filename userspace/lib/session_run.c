@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "session.h"
+#include "trace.h"
 
 static uint64_t tag(uint32_t generation, uint32_t index)
 {
@@ -55,9 +56,10 @@ static void finish_sample(struct fnpu_session *s, uint32_t index, int status)
 {
 	struct slot *slot = &s->slots[index];
 
-	slot->state = SLOT_DONE;
 	slot->result.status = status;
 	slot->result.reason = fnpu_session_reason(s, status);
+	fnpu_trace_result(s, index);
+	slot->state = SLOT_DONE;
 	index_push(&s->done, index);
 	if (status) {
 		s->stats.failed++;
@@ -87,6 +89,7 @@ static void yield_event(struct fnpu_session *s, uint32_t index, const struct drm
 	s->stats.preemptions++;
 	s->running--;
 	s->waiting++;
+	fnpu_trace_back(s, index, e->layer);
 	fnpu_sched_handed_back(s->sched, s->device_time, index, s->layer_groups[e->layer]);
 }
 
@@ -173,6 +176,7 @@ static void job_event(struct fnpu_session *s, const struct drm_fluidnpu_event *e
 	if (number >= s->num_jobs || !s->jobs[number].busy ||
 	    s->jobs[number].generation != e->user_data >> 32)
 		return;
+	fnpu_trace_job(s, number, e);
 	end_job(s, number, e->error > 0 ? -EPROTO : e->error);
 }
 
@@ -373,6 +377,7 @@ bool fnpu_session_cancel_slot(struct fnpu_session *s, uint32_t index)
 
 static void carry_out(struct fnpu_session *s, const struct fnpu_sched_decision *d)
 {
+	fnpu_trace_decision(s, d);
 	switch (d->kind) {
 	case FNPU_SCHED_START:
 		start(s, d);
@@ -398,6 +403,7 @@ static void run_decisions(struct fnpu_session *s)
 	while (!s->broken && fnpu_sched_decide(s->sched, now, &d))
 		carry_out(s, &d);
 	submit_jobs(s);
+	s->after = "the time that the policy set";
 }
 
 void fnpu_session_advance(struct fnpu_session *s)

@@ -12,6 +12,7 @@
 #include "session.h"
 
 #define NS_PER_S	INT64_C(1000000000)
+#define JOB_END_NS	INT64_C(100000000)	/* its event follows that of its last sample */
 
 /* ---- time ---- */
 
@@ -115,6 +116,25 @@ static int wait_for_events(struct fnpu_session *s, int64_t deadline, uint64_t li
 static bool is_moving(const struct fnpu_session *s)
 {
 	return s->running || (s->waiting && fnpu_sched_timer(s->sched) != FNPU_SCHED_NEVER);
+}
+
+static bool is_busy(const struct fnpu_session *s)
+{
+	for (uint32_t i = 0; i < s->num_jobs; i++)
+		if (s->jobs[i].busy)
+			return true;
+	return false;
+}
+
+void fnpu_session_see_ends(struct fnpu_session *s)
+{
+	const int64_t deadline = deadline_of(JOB_END_NS);
+	int ret = 0;
+
+	while (!ret && !s->broken && !s->running && !s->waiting && is_busy(s)) {
+		ret = wait_for_events(s, deadline, fnpu_sched_timer(s->sched));
+		fnpu_session_advance(s);
+	}
 }
 
 static void kick(struct fnpu_session *s)

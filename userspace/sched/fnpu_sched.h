@@ -134,6 +134,7 @@ enum fnpu_sched_reason {
  * DROP: @samples[0], which waited, goes for @reason. It is idle.
  *
  * @exit_limit: START: samples leave there at the latest, or FNPU_SCHED_NO_LIMIT
+ * @why: static text for people: the rule that led to it
  */
 struct fnpu_sched_decision {
 	enum fnpu_sched_kind kind;
@@ -145,6 +146,7 @@ struct fnpu_sched_decision {
 	uint32_t exit_limit;
 	uint32_t count;
 	uint32_t samples[FNPU_SCHED_MAX_BATCH];
+	const char *why;
 };
 
 /**

@@ -190,6 +190,13 @@ bool sched_inject(struct fnpu_sched *s, uint64_t now, uint32_t batch, uint32_t g
 /** sched_hand_back() - YIELD @batch. Always true. */
 bool sched_hand_back(struct fnpu_sched *s, uint32_t batch, struct fnpu_sched_decision *d);
 
+/** sched_because() - @why that was decided, if it was not simply the policy's rule. Always true. */
+static inline bool sched_because(struct fnpu_sched_decision *d, const char *why)
+{
+	d->why = why;
+	return true;
+}
+
 /** sched_drop() - DROP the waiting sample @id. Always true. */
 bool sched_drop(struct fnpu_sched *s, uint32_t id, enum fnpu_sched_reason reason,
 		struct fnpu_sched_decision *d);

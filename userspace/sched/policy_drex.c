@@ -95,7 +95,9 @@ static bool drex_decide(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_de
 
 	drex->left = 0;
 	if (b)
-		return left && b->count && !b->yielding && pays(s, b, left) && sched_hand_back(s, 0, d);
+		return left && b->count && !b->yielding && pays(s, b, left) &&
+		       sched_hand_back(s, 0, d) &&
+		       sched_because(d, "enough have left for regrouping to pay");
 	c = look(s, now);
 	if (c.flush == FORMER_NONE)
 		c.flush = c.new != FORMER_NONE ? c.new : c.buffer;

@@ -67,7 +67,8 @@ static bool inject(struct fnpu_sched *s, uint64_t now, const struct sched_batch 
 		incr = sched_costs(s, b)->max_batch - b->count;
 	for (; incr; incr--)
 		if (deadlines_hold(s, now, b, layer, incr) && gain(s, b, layer, incr) > 0)
-			return sched_inject(s, now, 0, group, incr, d);
+			return sched_inject(s, now, 0, group, incr, d) &&
+			       sched_because(d, "those in flight stay in time, and a gain is to be expected");
 	return false;
 }
 
@@ -83,7 +84,8 @@ static bool fluid_decide(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_d
 		return exited && b->count && !b->apart && inject(s, now, b, d);
 	group = former_oldest(&s->former);
 	return group != FORMER_NONE &&
-	       sched_start(s, now, group, FNPU_SCHED_MAX_BATCH, FNPU_SCHED_NO_STOP, d);
+	       sched_start(s, now, group, FNPU_SCHED_MAX_BATCH, FNPU_SCHED_NO_STOP, d) &&
+	       sched_because(d, "nothing runs: all that wait");
 }
 
 static void fluid_exit(struct fnpu_sched *s, uint64_t now, uint32_t id, uint32_t exit)

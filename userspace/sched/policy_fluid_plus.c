@@ -37,7 +37,14 @@
 
 static const char *const objectives[] = { "slo", "latency" };
 
-enum { OBJECTIVE_SLO, OBJECTIVE_LATENCY };
+enum objective { OBJECTIVE_SLO, OBJECTIVE_LATENCY };
+
+/* For people: why it starts what it has chosen, and why it stops what runs. */
+static const struct { const char *start, *stop; } reasons[] = {
+	[OBJECTIVE_SLO] = { "this loses the fewest deadlines", "others save more than one deadline" },
+	[OBJECTIVE_LATENCY] = { "these have the highest index",
+				"the index of others is higher by the margin" },
+};
 
 static const struct fnpu_sched_param params[FLUID_PLUS_PARAMS] = {
 	[FLUID_PLUS_OBJECTIVE] = {
@@ -57,6 +64,11 @@ static const struct fnpu_sched_param params[FLUID_PLUS_PARAMS] = {
 		"age", "time in the system after which a sample goes first, in times of one alone", 1,
 		1e9, 5000, NULL },
 };
+
+static enum objective objective_of(const struct fnpu_sched *s)
+{
+	return (enum objective)s->params[FLUID_PLUS_OBJECTIVE];
+}
 
 /* ---- keeping track ---- */
 
@@ -146,7 +158,7 @@ static void add_waiting(struct fnpu_sched *s, uint64_t now, uint32_t group, stru
 	const struct former_group *g = &s->former.groups[group];
 	struct part *p = &scene->parts[scene->num];
 
-	const bool slo = s->params[FLUID_PLUS_OBJECTIVE] == OBJECTIVE_SLO;
+	const bool slo = objective_of(s) == OBJECTIVE_SLO;
 
 	if (slo)
 		part_with_hopeless(s, now, group);
@@ -243,8 +255,8 @@ static uint32_t look_at(struct fnpu_sched *s, uint64_t now, const struct sched_b
 
 static struct choice choose(const struct fnpu_sched *s, const struct scene *scene)
 {
-	return s->params[FLUID_PLUS_OBJECTIVE] == OBJECTIVE_SLO ? fluid_plus_slo(s, scene) :
-								 fluid_plus_latency(s, scene);
+	return objective_of(s) == OBJECTIVE_SLO ? fluid_plus_slo(s, scene) :
+						  fluid_plus_latency(s, scene);
 }
 
 static bool decide_running(struct fnpu_sched *s, uint64_t now, const struct sched_batch *b,
@@ -259,7 +271,8 @@ static bool decide_running(struct fnpu_sched *s, uint64_t now, const struct sche
 		return false;
 	if (f->late) {
 		add_all_waiting(s, now, &scene);
-		return scene.num && sched_hand_back(s, 0, d);
+		return scene.num && sched_hand_back(s, 0, d) &&
+		       sched_because(d, "what runs is hopeless, and others can be in time");
 	}
 	boundary = look_at(s, now, b);
 	if (!boundary || f->aged)
@@ -267,7 +280,8 @@ static bool decide_running(struct fnpu_sched *s, uint64_t now, const struct sche
 	add_running(s, now, b, boundary, &scene);
 	add_all_waiting(s, now, &scene);
 	choice = choose(s, &scene);
-	return choice.count && choice.part && sched_hand_back(s, 0, d);
+	return choice.count && choice.part && sched_hand_back(s, 0, d) &&
+	       sched_because(d, reasons[objective_of(s)].stop);
 }
 
 /* ---- starting ---- */
@@ -327,7 +341,8 @@ static bool decide_idle(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_de
 	f->late = false;
 	f->aged = aged != FORMER_NONE;
 	if (f->aged)
-		return start(s, now, aged, 1, d);
+		return start(s, now, aged, 1, d) &&
+		       sched_because(d, "it has been here for too long");
 	add_all_waiting(s, now, &scene);
 	choice = choose(s, &scene);
 	if (choice.count) {
@@ -335,11 +350,13 @@ static bool decide_idle(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_de
 
 		if (choice.skip)
 			first = scene.parts[choice.part].ids[choice.skip];
-		return start(s, now, first, choice.count, d);
+		return start(s, now, first, choice.count, d) &&
+		       sched_because(d, reasons[objective_of(s)].start);
 	}
 	late = find_late(s);
 	f->late = true;
-	return late != FORMER_NONE && start(s, now, late, 1, d);
+	return late != FORMER_NONE && start(s, now, late, 1, d) &&
+	       sched_because(d, "it is hopeless, and nothing else waits");
 }
 
 static bool fluid_plus_decide(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_decision *d)
@@ -350,7 +367,8 @@ static bool fluid_plus_decide(struct fnpu_sched *s, uint64_t now, struct fnpu_sc
 		const uint32_t late = find_late(s);
 
 		if (late != FORMER_NONE)
-			return sched_drop(s, late, FNPU_SCHED_HOPELESS, d);
+			return sched_drop(s, late, FNPU_SCHED_HOPELESS, d) &&
+			       sched_because(d, "the queue is nearly full, and it is hopeless");
 	}
 	return b ? decide_running(s, now, b, d) : decide_idle(s, now, d);
 }

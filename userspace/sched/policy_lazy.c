@@ -137,6 +137,7 @@ static bool start(struct fnpu_sched *s, uint64_t now, uint32_t group, uint32_t c
 static bool push(struct fnpu_sched *s, uint64_t now, struct sched_batch *b,
 		 struct fnpu_sched_decision *d)
 {
+	static const char pushed[] = "everybody's slack allows the new ones to go first";
 	struct lazy *lazy = s->state;
 	const uint32_t group = oldest_new(s);
 	uint32_t count;
@@ -148,9 +149,9 @@ static bool push(struct fnpu_sched *s, uint64_t now, struct sched_batch *b,
 	if (!count)
 		return false;
 	if (s->stack_depth && s->group_model[group] == b->model && !b->apart)
-		return sched_inject(s, now, 0, group, count, d);
+		return sched_inject(s, now, 0, group, count, d) && sched_because(d, pushed);
 	lazy->look = true;	/* for when it has stopped */
-	return sched_hand_back(s, 0, d);
+	return sched_hand_back(s, 0, d) && sched_because(d, pushed);
 }
 
 /* Go on with the top of the stack. */

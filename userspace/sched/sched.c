@@ -371,14 +371,34 @@ static bool drop_rejects(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_d
 			  d);
 }
 
-bool fnpu_sched_decide(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_decision *d)
+static const char *usual_reason(const struct fnpu_sched *s, const struct fnpu_sched_decision *d)
 {
-	s->timer = FNPU_SCHED_NEVER;
+	static const char *const drops[FNPU_SCHED_REASONS] = {
+		[FNPU_SCHED_LATE] = "nothing could meet its deadline any more",
+		[FNPU_SCHED_HOPELESS] = "it is not expected to meet its deadline",
+		[FNPU_SCHED_CANCELLED] = "it is not wanted any more",
+	};
+
+	return d->kind == FNPU_SCHED_DROP ? drops[d->reason] : s->policy->info.rule;
+}
+
+static bool decide(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_decision *d)
+{
 	if (drop_rejects(s, now, d))
 		return true;
 	if (!s->former.count && !s->batches_in_flight)
 		return false;
 	return s->policy->decide(s, now, d);
+}
+
+bool fnpu_sched_decide(struct fnpu_sched *s, uint64_t now, struct fnpu_sched_decision *d)
+{
+	s->timer = FNPU_SCHED_NEVER;
+	if (!decide(s, now, d))
+		return false;
+	if (!d->why)
+		d->why = usual_reason(s, d);
+	return true;
 }
 
 uint64_t fnpu_sched_timer(const struct fnpu_sched *s)
