@@ -53,7 +53,7 @@ networks := $(patsubst %,$(OUT)/networks/%.fnpu,resnet50 mobilenetv2 squeezenet)
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 LIB := $(OUT)/lib/libfluidnpu
-PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat npusim npuload)
+PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat npusim npuload nputrace)
 
 .PHONY: help all run check vm clean install uninstall format lint build module qemu kernel \
 	build-host build-vm host-tests vm-tests fuzz fuzz-build fuzz-programs
@@ -280,6 +280,7 @@ $(eval $(call tool,bench-core))
 $(eval $(call tool,exit-profile))
 $(eval $(call tool,npusim))
 $(eval $(call tool,npuload))
+$(eval $(call tool,nputrace))
 $(eval $(call tool,bench-sched))
 $(eval $(call tool,bench))
 # The simulator finds control blocks as the compiler does.
