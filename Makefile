@@ -339,7 +339,8 @@ $(OUT)/tests/fuzz/seeds: $(OUT)/obj/tests/fuzz/seeds.o $(call obj,$(host_helpers
 $(OUT)/examples/%: $(OUT)/obj/userspace/examples/%.o $(LIB).so.$(VERSION)
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANITIZE) -o $@ $< -L$(OUT)/lib -Wl,-rpath,'$$ORIGIN/../lib' -lfluidnpu
+	$(Q)$(CC) $(SANITIZE) -o $@ $< -L$(OUT)/lib -Wl,-rpath,'$$ORIGIN/../lib' -lfluidnpu \
+		-Wl,--as-needed -luring -lm
 
 # Runs in the guest, with what its tests use.
 $(OUT)/bin/bench-driver: $(OUT)/obj/tools/bench-driver.o $(OUT)/obj/tests/vm/npu.o
