@@ -281,7 +281,7 @@ struct load_figures {
 
 /**
  * struct load_field - a number of struct load_figures
- * @scale, @digits, @unit: for people
+ * @scale, @digits, @unit, @note: for people; the note says more about what it is
  * @host: it is the host's, which differs from run to run
  */
 struct load_field {
@@ -291,6 +291,7 @@ struct load_field {
 	double scale;
 	int digits;
 	const char *unit;
+	const char *note;
 	bool host;
 };
 

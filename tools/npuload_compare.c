@@ -14,8 +14,9 @@
 #define COLUMN		22
 #define TEXT_BYTES	256
 
-/** struct side - a report; @device, @run: in @root */
+/** struct side - a report; @name: of its file; @device, @run: in @root */
 struct side {
+	const char *name;
 	cJSON *root;
 	const cJSON *device;
 	const cJSON *run;
@@ -45,11 +46,13 @@ static char *read_text(const char *path)
 
 static int open_side(struct side *s, const char *path)
 {
+	const char *slash = strrchr(path, '/');
 	char *text = read_text(path);
 	const cJSON *runs;
 
 	if (!text)
 		return -1;
+	s->name = slash ? slash + 1 : path;
 	s->root = cJSON_Parse(text);
 	free(text);
 	s->device = cJSON_GetObjectItemCaseSensitive(s->root, "device");
@@ -77,14 +80,18 @@ static const char *text_of(const struct side *s, const char *name)
 	return cJSON_IsString(item) ? item->valuestring : "-";
 }
 
-/* Whole batches along the rows, no stacking, is the paper's baseline. */
+static void print_texts(const char *label, const char *a, const char *b)
+{
+	printf("%-22s %*.*s %*.*s\n", label, COLUMN, COLUMN, a, COLUMN, COLUMN, b);
+}
+
 static void print_head(const struct side *a, const struct side *b)
 {
 	static const char *const names[] = { "policy", "model", "scenario", NULL };
 
+	print_texts("", a->name, b->name);
 	for (int i = 0; names[i]; i++)
-		printf("%-22s %*.*s %*.*s\n", names[i], COLUMN, COLUMN, text_of(a, names[i]), COLUMN,
-		       COLUMN, text_of(b, names[i]));
+		print_texts(names[i], text_of(a, names[i]), text_of(b, names[i]));
 }
 
 static void print_number(const struct load_field *field, double v)
@@ -95,8 +102,8 @@ static void print_number(const struct load_field *field, double v)
 		printf(" %*s", COLUMN, "-");
 		return;
 	}
-	snprintf(text, sizeof(text), "%.*f%s%.*s", field->digits, v * field->scale,
-		 field->unit[0] ? " " : "", (int)strcspn(field->unit, " ,"), field->unit);
+	snprintf(text, sizeof(text), "%.*f%s%s", field->digits, v * field->scale,
+		 field->unit[0] ? " " : "", field->unit);
 	printf(" %*s", COLUMN, text);
 }
 
@@ -106,7 +113,7 @@ static void print_line(const struct load_field *field, double a, double b)
 	print_number(field, a);
 	print_number(field, b);
 	if (a > 0 && b > 0)
-		printf(" %9.2fx\n", b / a);
+		printf(" %9.3gx\n", b / a);
 	else
 		printf(" %10s\n", "-");
 }

@@ -59,10 +59,10 @@ void load_print_best(const struct load *l, const struct load_run *runs, uint32_t
 
 /* ---- one run ---- */
 
-static void print_line(const char *label, double v, const struct load_field *field)
+static void print_line(const struct load_field *field, double v)
 {
-	printf("%-23s%12.*f%s%s\n", label, field->digits, v * field->scale,
-	       field->unit[0] ? " " : "", field->unit);
+	printf("%-23s%12.*f%s%s%s%s\n", field->label, field->digits, v * field->scale,
+	       field->unit[0] ? " " : "", field->unit, field->note[0] ? " " : "", field->note);
 }
 
 static void print_share(const struct load_run *run, const struct load_field *field, double v)
@@ -102,7 +102,7 @@ void load_print_run(const struct load *l, const struct load_run *run)
 		if (is_count(field))
 			print_share(run, field, v);
 		else
-			print_line(field->label, v, field);
+			print_line(field, v);
 	}
 	print_exits(l, &run->figures);
 	printf("\n%s%s%s\n", run->verdict.valid ? "valid" : "INVALID",

@@ -132,10 +132,11 @@ static void reject(struct serving *s)
 /* What has come by now. */
 static int submit_arrivals(struct serving *s)
 {
-	const uint64_t now = fnpu_session_time(s->session) - s->start;
+	const uint64_t now = fnpu_session_time(s->session);	/* may be before the start yet */
 	int ret = 0;
 
-	while (ret >= 0 && s->next < s->num && s->load->requests[s->next].arrival <= now) {
+	while (ret >= 0 && s->next < s->num &&
+	       s->start + s->load->requests[s->next].arrival <= now) {
 		ret = submit(s);
 		if (ret == -EAGAIN) {
 			reject(s);
