@@ -285,7 +285,7 @@ $(eval $(call tool,bench-sched))
 $(eval $(call tool,bench))
 # The simulator finds control blocks as the compiler does.
 sim_obj := $(call obj,$(sim_src) userspace/npucc/control.c userspace/npucc/util.c)
-$(OUT)/bin/npusim $(OUT)/bin/bench $(OUT)/bin/bench-sched: $(sim_obj)
+$(OUT)/bin/npusim $(OUT)/bin/npuload $(OUT)/bin/bench $(OUT)/bin/bench-sched: $(sim_obj)
 
 # Where the test images leave the trained networks, for npusim.
 dataset := /usr/share/datasets/fashion-mnist

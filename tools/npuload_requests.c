@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
+/* Files of requests: npusim's CSV, read and written, and intervals. */
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,7 @@
 #include "npuload.h"
 
 #define MAX_COLUMNS	32u
-#define MAX_REQUESTS	(1u << 24)
+#define PS_PER_US	1000000.0
 
 enum column { NUMBER, ARRIVAL, DEADLINE, EXIT, NUM_COLUMNS };
 
@@ -21,15 +20,20 @@ static const char *const column_names[NUM_COLUMNS] = {
 
 static const char *const outcome_names[LOAD_OUTCOMES] = {
 	[LOAD_ON_TIME] = "on time", [LOAD_LATE] = "late",
-	[LOAD_DROPPED] = "dropped", [LOAD_REJECTED] = "rejected",
+	[LOAD_DROPPED] = "dropped", [LOAD_REJECTED] = "rejected", [LOAD_FAILED] = "failed",
 };
 
 /* ---- reading ---- */
 
-/** struct trace - a file being read; @where: columns of the fields that are wanted */
+/**
+ * struct trace - a file being read
+ * @cycles_per_us: of its times
+ * @where: columns of the fields that are wanted
+ */
 struct trace {
 	const char *path;
 	FILE *file;
+	double cycles_per_us;
 	char *line;
 	size_t room;
 	uint32_t line_number;
@@ -74,32 +78,47 @@ static bool parse_number(const char *text, double *value)
 	return end != text && !*end && *value >= 0 && *value < 0x1p53;
 }
 
+static int make_room(struct trace *t, struct fnpu_error *error)
+{
+	const uint32_t more = t->room_for ? 2 * t->room_for : 1024;
+	struct load_request *requests = NULL;
+
+	if (t->num < t->room_for)
+		return 0;
+	if (more <= LOAD_MAX_REQUESTS)
+		requests = realloc(t->requests, more * sizeof(*requests));
+	if (!requests)
+		return fnpu_fail(error, -ENOMEM, "%s: too many requests", t->path);
+	t->requests = requests;
+	t->room_for = more;
+	return 0;
+}
+
+/* A request without a deadline has an empty field. */
 static int add_line(struct trace *t, struct fnpu_error *error)
 {
-	double values[NUM_COLUMNS];
+	double values[NUM_COLUMNS] = { 0 };
 	char *fields[MAX_COLUMNS];
 	const uint32_t num = split(t->line, fields);
+	bool has_deadline;
 
-	for (uint32_t c = 0; c < NUM_COLUMNS; c++)
+	for (uint32_t c = 0; c < NUM_COLUMNS; c++) {
+		if (t->where[c] < num && c == DEADLINE && !*fields[t->where[c]])
+			continue;
 		if (t->where[c] >= num || !parse_number(fields[t->where[c]], &values[c]))
 			return fnpu_fail(error, -EINVAL, "%s:%u: %s is no number", t->path,
 					 t->line_number, column_names[c]);
-	if (t->num == t->room_for) {
-		const uint32_t more = t->room_for ? 2 * t->room_for : 1024;
-		struct load_request *requests = NULL;
-
-		if (more <= MAX_REQUESTS)
-			requests = realloc(t->requests, more * sizeof(*requests));
-		if (!requests)
-			return fnpu_fail(error, -ENOMEM, "%s: too many requests", t->path);
-		t->requests = requests;
-		t->room_for = more;
 	}
+	if (make_room(t, error))
+		return -ENOMEM;
+	has_deadline = *fields[t->where[DEADLINE]];
 	t->requests[t->num] = (struct load_request){
 		.number = (uint64_t)values[NUMBER],
 		.arrival = (uint64_t)values[ARRIVAL],
-		.deadline_us = values[DEADLINE],
+		.deadline = has_deadline ? (uint64_t)llround(values[DEADLINE] * t->cycles_per_us) :
+					   LOAD_NO_DEADLINE,
 		.exit = values[EXIT] < UINT32_MAX ? (uint32_t)values[EXIT] : UINT32_MAX,
+		.outcome = LOAD_UNSERVED,
 	};
 	t->num++;
 	return 0;
@@ -129,10 +148,12 @@ static int by_arrival(const void *a, const void *b)
 	return (x->number > y->number) - (x->number < y->number);
 }
 
-int load_read_trace(const char *path, struct load_request **requests, uint32_t *num,
-		    struct fnpu_error *error)
+int load_read_trace(const char *path, double cycles_per_us, struct load_request **requests,
+		    uint32_t *num, struct fnpu_error *error)
 {
-	struct trace t = { .path = path, .file = fopen(path, "re") };
+	struct trace t = {
+		.path = path, .file = fopen(path, "re"), .cycles_per_us = cycles_per_us,
+	};
 	int ret;
 
 	if (!t.file)
@@ -152,66 +173,89 @@ int load_read_trace(const char *path, struct load_request **requests, uint32_t *
 
 /* ---- writing ---- */
 
-int load_write_requests(const char *path, const struct load_request *requests, uint32_t num,
-			double cycles_per_us, struct fnpu_error *error)
+/** struct times - of requests in a file; @us: of a cycle */
+struct times {
+	FILE *file;
+	double us;
+};
+
+static void put_us(const struct times *t, uint64_t cycles)
 {
-	FILE *file = fopen(path, "we");
-	bool failed;
+	fprintf(t->file, "%.3f,", (double)cycles * t->us);
+}
 
-	if (!file)
-		return fnpu_fail(error, -errno, "cannot write %s: %s", path, strerror(errno));
-	fprintf(file, "request,arrival_cycles,arrival_us,deadline_us,exit,started_us,ended_us,"
-		"latency_us,left_at,preempted,outcome\n");
-	for (uint32_t i = 0; i < num; i++) {
-		const struct load_request *r = &requests[i];
+static void put_request(const struct times *t, const struct load_request *r)
+{
+	const bool served = r->outcome <= LOAD_LATE;
 
-		fprintf(file, "%" PRIu64 ",%" PRIu64 ",%.3f,%.3f,%u,", r->number, r->arrival,
-			(double)r->arrival / cycles_per_us, r->deadline_us, r->exit);
-		if (r->outcome <= LOAD_LATE)
-			fprintf(file, "%.3f,%.3f,%.3f,%u,%u,%s\n",
-				(double)r->start / cycles_per_us, (double)r->end / cycles_per_us,
-				(double)(r->end - r->arrival) / cycles_per_us, r->left_at,
-				r->preempted, outcome_names[r->outcome]);
-		else
-			fprintf(file, ",%.3f,,,%u,%s\n", (double)r->end / cycles_per_us,
-				r->preempted, outcome_names[r->outcome]);
+	fprintf(t->file, "%" PRIu64 ",0,%u,%" PRIu64 ",", r->number, r->stream, r->arrival);
+	put_us(t, r->arrival);
+	if (r->deadline != LOAD_NO_DEADLINE)
+		put_us(t, r->deadline);
+	else
+		fputc(',', t->file);
+	fprintf(t->file, "%u,", r->exit);
+	if (served) {
+		put_us(t, r->start);
+		put_us(t, r->end);
+		put_us(t, r->end - r->arrival);
+		fprintf(t->file, "%u,%u,%s,", r->left_at, r->preempted, outcome_names[r->outcome]);
+		put_us(t, r->submitted > r->arrival ? r->submitted - r->arrival : 0);
+		put_us(t, r->seen - r->arrival);
+		fprintf(t->file, "%d\n", r->correct);
+	} else {
+		fputc(',', t->file);
+		put_us(t, r->end);
+		fprintf(t->file, ",,%u,%s,,,\n", r->preempted, outcome_names[r->outcome]);
 	}
-	failed = ferror(file);
+}
+
+static int finish(FILE *file, const char *path, struct fnpu_error *error)
+{
+	const bool failed = ferror(file);
+
 	if (fclose(file) || failed)
 		return fnpu_fail(error, -EIO, "cannot write all of %s", path);
 	return 0;
 }
 
-static int by_value(const void *a, const void *b)
+int load_write_requests(const char *path, const struct load_request *requests, uint32_t num,
+			double cycles_per_us, struct fnpu_error *error)
 {
-	const double x = *(const double *)a, y = *(const double *)b;
+	const struct times t = { .file = fopen(path, "we"), .us = 1 / cycles_per_us };
 
-	return (x > y) - (x < y);
+	if (!t.file)
+		return fnpu_fail(error, -errno, "cannot write %s: %s", path, strerror(errno));
+	fprintf(t.file, "request,model,stream,arrival_cycles,arrival_us,deadline_us,exit,"
+		"started_us,ended_us,latency_us,left_at,preempted,outcome,"
+		"submitted_after_us,seen_us,correct\n");
+	for (uint32_t i = 0; i < num; i++)
+		if (requests[i].outcome != LOAD_UNSERVED)
+			put_request(&t, &requests[i]);
+	return finish(t.file, path, error);
 }
 
-void load_print_summary(const struct load_request *requests, uint32_t num, double cycles_per_us)
+/*
+ * Whole picoseconds, each the difference of two rounded times: errors do not add up. The times are
+ * those of the middles of cycles, so that they become the same cycles again.
+ */
+int load_write_intervals(const char *path, const struct load_request *requests, uint32_t num,
+			 double cycles_per_us, struct fnpu_error *error)
 {
-	double *latencies = calloc(num, sizeof(*latencies)), sum = 0;
-	uint32_t outcomes[LOAD_OUTCOMES] = { 0 }, served = 0;
+	FILE *file = fopen(path, "we");
+	int64_t before = 0;
 
+	if (!file)
+		return fnpu_fail(error, -errno, "cannot write %s: %s", path, strerror(errno));
+	fprintf(file, "# microseconds since the previous request, and its exit\n");
 	for (uint32_t i = 0; i < num; i++) {
-		const struct load_request *r = &requests[i];
+		const int64_t at = llround(((double)requests[i].arrival + 0.5) / cycles_per_us *
+					   PS_PER_US);
 
-		outcomes[r->outcome]++;
-		if (!latencies || r->outcome > LOAD_LATE)
-			continue;
-		latencies[served] = (double)(r->end - r->arrival) / cycles_per_us;
-		sum += latencies[served++];
+		fprintf(file, "%" PRId64 ".%06" PRId64 " %u\n", (at - before) / (int64_t)PS_PER_US,
+			(at - before) % (int64_t)PS_PER_US,
+			requests[i].exit < FLUIDNPU_MAX_EXITS ? requests[i].exit : 0);
+		before = at;
 	}
-	printf("requests               %12u\n", num);
-	for (int o = 0; o < LOAD_OUTCOMES; o++)
-		printf("%-23s%12u   %6.2f %%\n", outcome_names[o], outcomes[o],
-		       100.0 * outcomes[o] / num);
-	if (served) {
-		qsort(latencies, served, sizeof(*latencies), by_value);
-		printf("latency, mean          %12.3f us of device time\n", sum / served);
-		printf("latency, p99           %12.3f us\n",
-		       latencies[(uint32_t)ceil(0.99 * served) - 1]);
-	}
-	free(latencies);
+	return finish(file, path, error);
 }
