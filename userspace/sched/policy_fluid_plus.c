@@ -53,9 +53,9 @@ static const struct fnpu_sched_param params[FLUID_PLUS_PARAMS] = {
 	[FLUID_PLUS_BACKLOG] = {
 		"backlog", "latency: how much those count that are still to come", 0, 1000, 5, NULL },
 	[FLUID_PLUS_HOLD] = {
-		"hold", "latency: how readily deep samples wait for larger batches", 0, 100, 1, NULL },
+		"hold", "latency: how readily deep samples wait for larger batches", 0, 100, 1.3, NULL },
 	[FLUID_PLUS_MARGIN] = {
-		"margin", "latency: by how much an index must be higher to stop a batch", 0, 100, 0.2,
+		"margin", "latency: by how much an index must be higher to stop a batch", 0, 100, 0.3,
 		NULL },
 	[FLUID_PLUS_DEPTH] = {
 		"depth", "slo: share of the way behind the next exit that must be in time", 0, 1, 0.5,
