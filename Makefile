@@ -53,6 +53,8 @@ networks := $(patsubst %,$(OUT)/networks/%.fnpu,resnet50 mobilenetv2 squeezenet)
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 LIB := $(OUT)/lib/libfluidnpu
+# what --help says is what the page says; tools/man/TOOL.h2m has its name and examples
+MAN_PAGES = $(patsubst $(OUT)/bin/%,$(OUT)/man/%.1,$(PROGRAMS)) $(OUT)/man/libfluidnpu.7
 PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat npusim npuload nputrace)
 
 .PHONY: help all run check vm clean install uninstall format lint build module qemu kernel \
@@ -68,9 +70,9 @@ all: ## build everything (what `make` alone does)
 	@$(MAKE) --no-print-directory -j$(JOBS) build
 .DEFAULT_GOAL := all
 
-run: ## classify the 10,000 Fashion-MNIST test images through /dev/fluidnpu in a VM
-	@tools/deps.sh build
-	@$(MAKE) --no-print-directory -j$(JOBS) build
+run: ## 24 cameras live in a VM: LazyBatching on a conventional NPU against fluid+ on the fluid one
+	@tools/deps.sh build plot
+	@$(MAKE) --no-print-directory -j$(JOBS) build $(models:.fnpu=.exits)
 	@tools/run
 
 check: ## run all tests, on the host and in the VM
@@ -143,7 +145,7 @@ bench-driver: ## what a job costs the CPU: instructions, system calls and interr
 install: ## install library, headers, tools and udev rule under PREFIX (/usr/local)
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -j$(JOBS) build-host
-	install -d $(DESTDIR)$(PREFIX)/{bin,lib/pkgconfig,include/fluidnpu} \
+	install -d $(DESTDIR)$(PREFIX)/{bin,lib/pkgconfig,include/fluidnpu,share/man/man{1,7}} \
 		$(DESTDIR)/usr/lib/udev/rules.d
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(LIB).a $(DESTDIR)$(PREFIX)/lib/
@@ -153,6 +155,8 @@ install: ## install library, headers, tools and udev rule under PREFIX (/usr/loc
 	install -m 644 uapi/*.h userspace/include/*.h $(DESTDIR)$(PREFIX)/include/fluidnpu/
 	sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' userspace/lib/libfluidnpu.pc.in \
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/libfluidnpu.pc
+	install -m 644 $(OUT)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 $(OUT)/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
 	install -m 644 kernel/60-fluidnpu.rules $(DESTDIR)/usr/lib/udev/rules.d/
 	@echo "The kernel module is fluidnpu.ko here; load it where the device is: insmod fluidnpu.ko"
 
@@ -179,7 +183,7 @@ clean: ## remove what was built here (the cache stays)
 
 ##@ Parts (what the targets above are made of)
 build: build-host module qemu $(models) ## all of it, without looking for missing packages
-build-host: $(PROGRAMS) $(LIB).so.$(VERSION) $(LIB).a
+build-host: $(PROGRAMS) $(LIB).so.$(VERSION) $(LIB).a $(MAN_PAGES)
 	@:
 host-tests: $(host_tests:%=$(OUT)/tests/host/%)
 	@:
@@ -286,6 +290,14 @@ $(eval $(call tool,bench))
 # The simulator finds control blocks as the compiler does.
 sim_obj := $(call obj,$(sim_src) userspace/npucc/control.c userspace/npucc/util.c)
 $(OUT)/bin/npusim $(OUT)/bin/npuload $(OUT)/bin/bench $(OUT)/bin/bench-sched: $(sim_obj)
+
+$(OUT)/man/%.1: $(OUT)/bin/% tools/man/%.h2m
+	$(call msg,MAN,$@)
+	@mkdir -p $(@D)
+	$(Q)help2man --no-info --include tools/man/$*.h2m --output $@ $<
+$(OUT)/man/%.7: userspace/lib/%.7
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 
 # Where the test images leave the trained networks, for npusim.
 dataset := /usr/share/datasets/fashion-mnist

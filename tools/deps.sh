@@ -3,7 +3,7 @@
 #
 # deps.sh - installs the Debian packages that a group of targets needs.
 #
-# usage: tools/deps.sh GROUP...        GROUP: build run test lint train bench
+# usage: tools/deps.sh GROUP...        GROUP: build run plot test lint train bench
 #
 # Names are the same in Debian 12 and 13.  Does nothing, quickly, when all is
 # there.  Otherwise installs as root or through sudo; where neither is
@@ -20,7 +20,7 @@ BUILD=(
 	# the project's C code
 	gcc libc6-dev make pkg-config libdrm-dev liburing-dev libcjson-dev
 	libprotobuf-c-dev protobuf-c-compiler libonnx-dev zlib1g-dev libpng-dev
-	libcmocka-dev dataset-fashion-mnist
+	libcmocka-dev dataset-fashion-mnist help2man
 	# the kernel module, and the debug kernel
 	flex bison bc libelf-dev libssl-dev pahole xz-utils
 	# QEMU
@@ -40,9 +40,10 @@ for group in "$@"; do
 	case $group in
 	build) wanted+=("${BUILD[@]}") ;;
 	run) wanted+=("${RUN[@]}") ;;
+	plot) wanted+=(gnuplot-nox) ;;
 	test)
 		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" "${FUZZ[@]}" "${CONFORMANCE[@]}" spin g++
-			gnuplot-nox)
+			gnuplot-nox mandoc bsdextrautils)
 		# Any node will do, from wherever it came.
 		command -v node >/dev/null || wanted+=(nodejs)
 		command -v npm >/dev/null || wanted+=(npm)
@@ -50,7 +51,7 @@ for group in "$@"; do
 	lint) wanted+=("${LINT[@]}") ;;
 	train) wanted+=("${TRAIN[@]}") ;;
 	bench) wanted+=("${NETWORKS[@]}" gnuplot-nox) ;;
-	*) die "unknown group '$group' (have: build run test lint train bench)" ;;
+	*) die "unknown group '$group' (have: build run plot test lint train bench)" ;;
 	esac
 done
 ((${#wanted[@]})) || die "usage: tools/deps.sh GROUP..."
