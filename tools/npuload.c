@@ -2,8 +2,8 @@
 /*
  * npuload: a load generator for the NPU, in the manner of perf_analyzer and of MLPerf's LoadGen.
  *
- * A run sends the requests of a scenario and tells what became of them; there is one, or one per rate,
- * or as many as the search for the highest rate within a latency bound takes.
+ * A run sends the requests of a scenario and tells what became of them; there is one, or one per
+ * rate, or as many as the search for the highest rate within a latency bound takes.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -83,14 +83,16 @@ static int read_clocks(struct serving *s, struct fnpu_counters *counters)
 
 /* ---- submitting ---- */
 
-/* From now to the deadline of @r, as a session takes it: rounded so that it becomes these cycles again. */
+/* From now to the deadline of @r, rounded so that the session makes these cycles of it again. */
 static uint64_t slo_ns(const struct serving *s, const struct load_request *r)
 {
 	const uint64_t deadline = s->start + r->deadline, now = fnpu_session_time(s->session);
 
 	if (r->deadline == LOAD_NO_DEADLINE)
 		return 0;
-	return deadline > now ? (uint64_t)ceil((double)(deadline - now) * NS_PER_S / s->clock_hz) : 1;
+	if (deadline <= now)
+		return 1;
+	return (uint64_t)ceil((double)(deadline - now) * NS_PER_S / s->clock_hz);
 }
 
 /* 0, -EAGAIN, or -1 after a message. */

@@ -33,8 +33,9 @@ bool load_has_rate(enum load_scenario scenario)
 
 /**
  * struct scene - what the cameras see; seconds
- * @begin: of the state that it is in; @frame_begin, @frame_end: the same in the time of the cameras,
- *	which send frames at a constant rate there
+ * @begin, @end: of the state that it is in
+ * @frame_begin, @frame_end: the same in the cameras' time, in which they send frames at a
+ *	constant rate
  */
 struct scene {
 	struct rng rng;
