@@ -88,7 +88,7 @@ static void tear_down(struct load *l)
 
 int load_at(struct load *l, const struct load_point *point, struct load_run *run)
 {
-	*run = (struct load_run){ .point = *point };
+	*run = (struct load_run){ 0 };
 	if (load_source_fill(l, point) || load_serve(l, run))
 		return -1;
 	load_measure(l, run);

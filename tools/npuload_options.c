@@ -15,6 +15,7 @@
 #define DEFAULT_STREAMS	8u
 #define DEFAULT_SLO	3.0	/* npusim's */
 #define SEARCH_STEPS	64	/* of a search that gives no step */
+#define MAX_SEARCH_POINTS	1000000u
 #define MAX_RATE	1e9
 #define TEXT_BYTES	512
 
@@ -191,6 +192,7 @@ uint32_t load_range_points(const struct load_range *r)
 static struct load_range range(const char *option, char *text, double max, bool search)
 {
 	char *save = NULL, *words[4] = { NULL };
+	const uint32_t max_points = search ? MAX_SEARCH_POINTS : LOAD_MAX_POINTS;
 	struct load_range r = { 0 };
 	uint32_t num = 0;
 
@@ -208,8 +210,8 @@ static struct load_range range(const char *option, char *text, double max, bool 
 	if (r.to < r.from || (search && r.to <= r.from))
 		cli_usage_error("--%s: %g is not above %g: the lower end comes first", option, r.to,
 				r.from);
-	if (!search && r.step > 0 && (r.to - r.from) / r.step >= LOAD_MAX_POINTS)
-		cli_usage_error("--%s: these are more than %u values", option, LOAD_MAX_POINTS);
+	if ((r.to - r.from) / max_points >= r.step && r.to > r.from)
+		cli_usage_error("--%s: these are more than %u values", option, max_points);
 	return r;
 }
 

@@ -319,10 +319,10 @@ static int run_session(struct serving *s, struct load_run *run)
 	started_ns = host_ns();
 	if (read_clocks(s, &run->before) || serve(s))
 		return -1;
-	run->wall_s = (double)(host_ns() - started_ns) / NS_PER_S;
+	run->figures.wall_s = (double)(host_ns() - started_ns) / NS_PER_S;
 	getrusage(RUSAGE_SELF, &after);
-	run->user_s = seconds(after.ru_utime, before.ru_utime);
-	run->system_s = seconds(after.ru_stime, before.ru_stime);
+	run->figures.user_s = seconds(after.ru_utime, before.ru_utime);
+	run->figures.system_s = seconds(after.ru_stime, before.ru_stime);
 	ret = fnpu_device_counters(s->load->device, &run->after);
 	if (ret)
 		return cli_error("cannot read the NPU's counters: %s", strerror(-ret));

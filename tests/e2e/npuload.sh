@@ -308,6 +308,8 @@ refuses "a bound for all" 2 "latency-bound" "${timed[@]}" --scenario server --ra
 	--latency-bound p100=5
 refuses "a search upside down" 2 "lower end" "${timed[@]}" --scenario server --latency-bound p99=5 \
 	--search 5:1
+refuses "a search in too many steps" 2 "more than" "${timed[@]}" --scenario server \
+	--latency-bound p99=5 --search 1:1e6:0.1
 refuses "requests of several rates" 2 "one rate" "${timed[@]}" --scenario server --rate 5:9:1 \
 	--requests "$w/x.csv"
 refuses "intervals of what has none" 2 "do not come by themselves" "${timed[@]}" --scenario offline \
