@@ -2,8 +2,8 @@
 /*
  * npuload: a load generator for the NPU, in the manner of perf_analyzer and of MLPerf's LoadGen.
  *
- * A run sends the requests of a scenario and tells what became of them; there is one, or one per rate,
- * or as many as the search for the highest rate within a latency bound takes.
+ * A run sends the requests of a scenario and tells what became of them; there is one, or one per
+ * rate, or as many as the search for the highest rate within a latency bound takes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -88,7 +88,7 @@ static void tear_down(struct load *l)
 
 int load_at(struct load *l, const struct load_point *point, struct load_run *run)
 {
-	*run = (struct load_run){ .point = *point };
+	*run = (struct load_run){ 0 };
 	if (load_source_fill(l, point) || load_serve(l, run))
 		return -1;
 	load_measure(l, run);

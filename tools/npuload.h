@@ -219,7 +219,7 @@ struct load {
 	uint32_t num;
 };
 
-/** struct load_point - @rate_hz, or @load, or neither where the scenario has no rate */
+/** struct load_point - at which a run is: @rate_hz, or @load, or neither if there is no rate */
 struct load_point {
 	double rate_hz;
 	double load;
@@ -260,8 +260,8 @@ bool load_has_rate(enum load_scenario scenario);
  * @utilisation: useful of the offered multiplications while busy
  * @mean_batch: that runs together, while busy; @job_batch: per job
  * @accuracy: of the completed
- * @preemptions, @merges, @yields: per completed request, as is
- * @dram_bytes: read and written
+ * @preemptions, @merges, @yields: per completed request
+ * @dram_bytes: read and written, likewise
  * @time_s: device time from the first arrival to the last end
  * @exits: share of the completed per exit
  * @wall_s, @user_s, @system_s: of the host, for the whole run
@@ -314,13 +314,11 @@ struct load_verdict {
  * @interrupted: by a signal: not all requests were served
  */
 struct load_run {
-	struct load_point point;
 	struct load_figures figures;
 	struct load_verdict verdict;
 	struct fnpu_session_stats stats;
 	const char *submission;
 	struct fnpu_counters before, after;
-	double wall_s, user_s, system_s;
 	bool interrupted;
 };
 

@@ -14,9 +14,9 @@
 #define COLUMN		22
 #define TEXT_BYTES	256
 
-/** struct side - a report; @name: of its file; @device, @run: in @root */
+/** struct side - a report; @path: of its file; @device, @run: in @root */
 struct side {
-	const char *name;
+	const char *path;
 	cJSON *root;
 	const cJSON *device;
 	const cJSON *run;
@@ -46,13 +46,12 @@ static char *read_text(const char *path)
 
 static int open_side(struct side *s, const char *path)
 {
-	const char *slash = strrchr(path, '/');
 	char *text = read_text(path);
 	const cJSON *runs;
 
 	if (!text)
 		return -1;
-	s->name = slash ? slash + 1 : path;
+	s->path = path;
 	s->root = cJSON_Parse(text);
 	free(text);
 	s->device = cJSON_GetObjectItemCaseSensitive(s->root, "device");
@@ -85,11 +84,21 @@ static void print_texts(const char *label, const char *a, const char *b)
 	printf("%-22s %*.*s %*.*s\n", label, COLUMN, COLUMN, a, COLUMN, COLUMN, b);
 }
 
+/* Of the file, without folder and suffix. */
+static const char *base_name(const char *path, char name[TEXT_BYTES])
+{
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+
+	snprintf(name, TEXT_BYTES, "%.*s", (int)strcspn(base, "."), base);
+	return name;
+}
+
 static void print_head(const struct side *a, const struct side *b)
 {
 	static const char *const names[] = { "policy", "model", "scenario", NULL };
+	char files[2][TEXT_BYTES];
 
-	print_texts("", a->name, b->name);
+	print_texts("", base_name(a->path, files[0]), base_name(b->path, files[1]));
 	for (int i = 0; names[i]; i++)
 		print_texts(names[i], text_of(a, names[i]), text_of(b, names[i]));
 }

@@ -297,9 +297,6 @@ static void set_npu(const struct load *l, struct load_run *run)
 	f->yields = ratio(delta(run, FLUIDNPU_CNT_YIELDS), served);
 	f->dram_bytes = ratio(delta(run, FLUIDNPU_CNT_DRAM_READ_BYTES) +
 			      delta(run, FLUIDNPU_CNT_DRAM_WRITE_BYTES), served);
-	f->wall_s = run->wall_s;
-	f->user_s = run->user_s;
-	f->system_s = run->system_s;
 }
 
 void load_measure(struct load *l, struct load_run *run)

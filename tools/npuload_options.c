@@ -15,6 +15,7 @@
 #define DEFAULT_STREAMS	8u
 #define DEFAULT_SLO	3.0	/* npusim's */
 #define SEARCH_STEPS	64	/* of a search that gives no step */
+#define MAX_SEARCH_POINTS	1000000u
 #define MAX_RATE	1e9
 #define TEXT_BYTES	512
 
@@ -44,8 +45,8 @@ static const char usage[] =
 "                      intervals      recorded intervals\n"
 "                      trace          recorded requests\n"
 "  --streams N         multi-stream: samples of a query (default 8)\n"
-"  --bursty P          factor=2.5,burst=0.2: a burst has so many times the mean rate, and lasts so\n"
-"                      many seconds on average\n"
+"  --bursty P          factor=2.5,burst=0.2: a burst has so many times the mean rate, and lasts\n"
+"                      so many seconds on average\n"
 "  --cameras P         n=16,fps=F,jitter=0.1,burst=1,busy=0.2: frames are early or late by up to\n"
 "                      so many periods; with burst=B the scene is busy for 0.2 s on average, when\n"
 "                      each camera sends B times its mean rate, and quiet for B * 0.2 s, when\n"
@@ -191,6 +192,7 @@ uint32_t load_range_points(const struct load_range *r)
 static struct load_range range(const char *option, char *text, double max, bool search)
 {
 	char *save = NULL, *words[4] = { NULL };
+	const uint32_t max_points = search ? MAX_SEARCH_POINTS : LOAD_MAX_POINTS;
 	struct load_range r = { 0 };
 	uint32_t num = 0;
 
@@ -208,8 +210,8 @@ static struct load_range range(const char *option, char *text, double max, bool 
 	if (r.to < r.from || (search && r.to <= r.from))
 		cli_usage_error("--%s: %g is not above %g: the lower end comes first", option, r.to,
 				r.from);
-	if (!search && r.step > 0 && (r.to - r.from) / r.step >= LOAD_MAX_POINTS)
-		cli_usage_error("--%s: these are more than %u values", option, LOAD_MAX_POINTS);
+	if ((r.to - r.from) / max_points >= r.step && r.to > r.from)
+		cli_usage_error("--%s: these are more than %u values", option, max_points);
 	return r;
 }
 

@@ -83,14 +83,16 @@ static int read_clocks(struct serving *s, struct fnpu_counters *counters)
 
 /* ---- submitting ---- */
 
-/* From now to the deadline of @r, as a session takes it: rounded so that it becomes these cycles again. */
+/* From now to the deadline of @r, rounded so that the session makes these cycles of it again. */
 static uint64_t slo_ns(const struct serving *s, const struct load_request *r)
 {
 	const uint64_t deadline = s->start + r->deadline, now = fnpu_session_time(s->session);
 
 	if (r->deadline == LOAD_NO_DEADLINE)
 		return 0;
-	return deadline > now ? (uint64_t)ceil((double)(deadline - now) * NS_PER_S / s->clock_hz) : 1;
+	if (deadline <= now)
+		return 1;
+	return (uint64_t)ceil((double)(deadline - now) * NS_PER_S / s->clock_hz);
 }
 
 /* 0, -EAGAIN, or -1 after a message. */
@@ -317,10 +319,10 @@ static int run_session(struct serving *s, struct load_run *run)
 	started_ns = host_ns();
 	if (read_clocks(s, &run->before) || serve(s))
 		return -1;
-	run->wall_s = (double)(host_ns() - started_ns) / NS_PER_S;
+	run->figures.wall_s = (double)(host_ns() - started_ns) / NS_PER_S;
 	getrusage(RUSAGE_SELF, &after);
-	run->user_s = seconds(after.ru_utime, before.ru_utime);
-	run->system_s = seconds(after.ru_stime, before.ru_stime);
+	run->figures.user_s = seconds(after.ru_utime, before.ru_utime);
+	run->figures.system_s = seconds(after.ru_stime, before.ru_stime);
 	ret = fnpu_device_counters(s->load->device, &run->after);
 	if (ret)
 		return cli_error("cannot read the NPU's counters: %s", strerror(-ret));

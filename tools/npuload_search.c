@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The highest rate that is valid: a bisection of LOW, LOW + STEP, ... HIGH. It keeps a rate that
- * is and one that is not, and ends when they are neighbours. So what it finds is valid, and one step
- * above is not, which is all that can be said where validity has no single limit.
+ * is and one that is not, and ends when they are neighbours. So what it finds is valid, and one
+ * step above is not, which is all that can be said where validity has no single limit.
  */
 #include "npuload.h"
 

@@ -33,8 +33,9 @@ bool load_has_rate(enum load_scenario scenario)
 
 /**
  * struct scene - what the cameras see; seconds
- * @begin: of the state that it is in; @frame_begin, @frame_end: the same in the time of the cameras,
- *	which send frames at a constant rate there
+ * @begin, @end: of the state that it is in
+ * @frame_begin, @frame_end: the same in the cameras' time, in which they send frames at a
+ *	constant rate
  */
 struct scene {
 	struct rng rng;
@@ -190,6 +191,9 @@ static int read_trace(struct load *l)
 
 static int check_trace(const struct load *l)
 {
+	if (l->options->warmup >= l->num)
+		return cli_error("%s has %u requests: none is left behind a warm-up of %" PRIu64,
+				 l->options->trace, l->num, l->options->warmup);
 	for (uint32_t i = 0; !l->computes && i < l->num; i++)
 		if (l->requests[i].exit >= l->info->num_exits)
 			return cli_error("%s: request %" PRIu64 " leaves at exit %u, and model %s has %u",
@@ -213,8 +217,6 @@ int load_source_fill(struct load *l, const struct load_point *point)
 	num = run_stream(l, NULL);
 	if (num < 0)
 		return -1;
-	if (num <= (int64_t)l->options->warmup)
-		return cli_error("no request comes behind the warm-up: give a longer --duration");
 	if (make_room(l, (uint32_t)num))
 		return -1;
 	return run_stream(l, l->requests) == num ? 0 : -1;

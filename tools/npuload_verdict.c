@@ -2,14 +2,14 @@
 /*
  * Is a run valid? After MLPerf LoadGen, whose criterion for stopping early this is:
  *
- *	enough		a run says something about a percentile P only with so many queries that, were
- *			the true share of slow ones 1 - P, all of them would be fast with a
- *			probability below 1 %: 44 for p90, 459 for p99
+ *	enough		a run says something about a percentile P only with so many queries that,
+ *			were the true share of slow ones 1 - P, all of them would be fast with
+ *			a probability below 1 %: 44 for p90, 459 for p99
  *	bound		P % are within the bound with a confidence of 99 %: had 1 - P of all been
- *			slower, so few as were seen, or fewer, would have a probability
- *			below 1 %. What was dropped, rejected or failed counts as slow
- *	stable		the later half of the queries has P % within the bound by itself: a queue that
- *			grows is not taken for one that is still short
+ *			slower, so few as were seen, or fewer, would have a probability below
+ *			1 %. What was dropped, rejected or failed counts as slow
+ *	stable		the later half of the queries has P % within the bound by itself: a queue
+ *			that grows is not taken for one that is still short
  *
  * A run that was interrupted, or in which requests failed, is not valid. Without a bound the
  * percentile is the scenario's; offline has none.
@@ -60,7 +60,8 @@ static void judge_bound(const struct load_options *o, struct load_verdict *v,
 {
 	const double bound_us = o->bound_ms * 1e3, share = 1 - o->bound_percent / 100;
 	const uint32_t slow = count_slow(latencies, num, bound_us);
-	const uint32_t half = num / 2, late_slow = count_slow(latencies + half, num - half, bound_us);
+	const uint32_t half = num / 2;
+	const uint32_t late_slow = count_slow(latencies + half, num - half, bound_us);
 
 	if (binomial_below(num, slow, share) > DOUBT)
 		snprintf(v->reason, sizeof(v->reason),
