@@ -282,6 +282,7 @@ $(eval $(call tool,npusim))
 $(eval $(call tool,npuload))
 $(eval $(call tool,bench-sched))
 $(eval $(call tool,bench))
+$(OUT)/bin/npustat: LIBS_TOOLS += -lncursesw -ltinfo
 # The simulator finds control blocks as the compiler does.
 sim_obj := $(call obj,$(sim_src) userspace/npucc/control.c userspace/npucc/util.c)
 $(OUT)/bin/npusim $(OUT)/bin/bench $(OUT)/bin/bench-sched: $(sim_obj)

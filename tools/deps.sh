@@ -20,7 +20,7 @@ BUILD=(
 	# the project's C code
 	gcc libc6-dev make pkg-config libdrm-dev liburing-dev libcjson-dev
 	libprotobuf-c-dev protobuf-c-compiler libonnx-dev zlib1g-dev libpng-dev
-	libcmocka-dev dataset-fashion-mnist
+	libncurses-dev libcmocka-dev dataset-fashion-mnist
 	# the kernel module, and the debug kernel
 	flex bison bc libelf-dev libssl-dev pahole xz-utils
 	# QEMU
@@ -41,8 +41,9 @@ for group in "$@"; do
 	build) wanted+=("${BUILD[@]}") ;;
 	run) wanted+=("${RUN[@]}") ;;
 	test)
+		# pyte is a terminal that tests look at
 		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" "${FUZZ[@]}" "${CONFORMANCE[@]}" spin g++
-			gnuplot-nox)
+			gnuplot-nox python3-pyte)
 		# Any node will do, from wherever it came.
 		command -v node >/dev/null || wanted+=(nodejs)
 		command -v npm >/dev/null || wanted+=(npm)
