@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "npustat.h"
 
@@ -47,7 +48,7 @@ static void print_label(const char *name, const char *value)
 static void print_start(const char *metric, const struct npustat_reading *r)
 {
 	printf(PREFIX "%s{", metric);
-	print_label("device", r->info->path[0] ? r->info->path : r->info->backend);
+	print_label("device", strcmp(r->info->backend, "kmd") ? r->info->backend : r->info->path);
 }
 
 static void __attribute__((format(printf, 1, 2))) print_end(const char *format, ...)

@@ -198,7 +198,7 @@ static void draw_bar(int y, int x, int width, double share, enum colour colour)
 	if (width < 4)
 		return;
 	put(y, x, A_NORMAL, "[");
-	for (int i = 0; i < width - 2; i++)
+	for (int i = 0; 8 * i < eighths; i++)
 		put(y, x + 1 + i, ink(colour), "%s", block(clamp(eighths - 8 * i, 0, 8), false));
 	put(y, x + width - 1, A_NORMAL, "]");
 }
@@ -208,7 +208,7 @@ static void draw_column(int bottom, int height, int x, int width, double share, 
 {
 	const int eighths = to_eighths(share, height);
 
-	for (int row = 0; row < height; row++)
+	for (int row = 0; 8 * row < eighths; row++)
 		for (int i = 0; i < width; i++)
 			put(bottom - row, x + i, ink(colour), "%s",
 			    block(clamp(eighths - 8 * row, 0, 8), true));
