@@ -6,10 +6,12 @@ behind a serial line of a VM. Cases run as TAP.
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -18,6 +20,7 @@ import traceback
 import pyte
 
 DEADLINE_SECONDS = 60
+COLOUR = re.compile(rb"\x1b\[(?:\d+;)*(?:3[0-7]|4[0-7]|38;5;\d+)m")    # what sets one
 
 
 class Terminal:
@@ -141,7 +144,7 @@ def run_cases(cases):
         try:
             case()
             print(f"ok {number} - {name}", flush=True)
-        except (AssertionError, OSError) as error:
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
             failed = True
             print(f"not ok {number} - {name}")
             where = traceback.extract_tb(error.__traceback__)[-1]

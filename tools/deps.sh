@@ -14,7 +14,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # What runs the guest and makes its root file system.
-RUN=(busybox-static kmod udev cpio zstd seabios qemu-system-data)
+RUN=(busybox-static kmod udev cpio zstd seabios qemu-system-data ncurses-base)
 
 BUILD=(
 	# the project's C code

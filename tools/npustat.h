@@ -64,12 +64,14 @@ const char *npustat_default_path(const char *backend, const struct npustat_list 
  * @info: facts about @device
  * @number: of its device file; 0: emulated
  * @power_fd: the PM core's word for its state; -1: none
+ * @queues_path: the driver's file in debugfs, which only root may read; "": none
  */
 struct npustat_npu {
 	struct fnpu_device *device;
 	const struct fnpu_device_info *info;
 	dev_t number;
 	int power_fd;
+	char queues_path[NPUSTAT_PATH_BYTES];
 };
 
 /** npustat_open() - as fnpu_device_open(); npustat_close() it */
@@ -140,20 +142,17 @@ struct npustat_client_rate {
 
 /**
  * struct npustat_rates - what happened between two readings; shares are 0..1
- * @pace: device time per time of the clock on the wall. An emulated NPU falls behind, below
- *	1, when its host cannot keep up with the model
  * @busy: share of the interval in which the NPU worked
  * @utilisation: of the PEs while busy
  * @stalled: share of the busy time that waited for DRAM
  * @dram: share of the DRAM's bandwidth
  * @live_batch: mean while busy; 0: was idle
- * @per_second: of each counter, per second of device time
+ * @per_second: of each counter
  * @batch: share of the busy time, by live batch size - 1
  * @exits: share of the samples that left, by exit
  * @num_clients, @clients: in the order that was asked for
  */
 struct npustat_rates {
-	double pace;
 	double busy;
 	double utilisation;
 	double stalled;

@@ -2,14 +2,12 @@
 /*
  * npustat: figures of a reading, and of what happened between two.
  *
- * Rates are per second of device time, as npurun's: an emulated NPU whose host is too slow
- * for it looks like the one that it models, and its pace tells how much slower it is.
- * A device that sleeps does not tell the time: an interval that it began or ended asleep is as
- * long as the clock on the wall says.
+ * Rates are per second of the clock on the wall. That of the device is no measure of
+ * a short interval: it stands still while the device sleeps, and for an emulated one while its
+ * host computes what is late, and makes up for it later.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "npustat.h"
 
@@ -64,25 +62,6 @@ static void fill_shares(double *shares, const uint64_t *values, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		shares[i] = npustat_ratio((double)values[i], total);
-}
-
-/* As far as known. */
-static bool is_awake(const struct npustat_reading *r)
-{
-	return !r->power[0] || !strcmp(r->power, "active");
-}
-
-/* Seconds that the interval lasted, and the pace. */
-static double interval(struct npustat_rates *rates, const struct npustat_reading *before,
-		       const struct npustat_reading *now)
-{
-	const double wall = (double)since(before->taken_ns, now->taken_ns) / NS_PER_S;
-	const double device = (double)since(before->counters.time, now->counters.time) /
-			      now->info->clock_hz;
-	const bool awake = device > 0 && is_awake(before) && is_awake(now);
-
-	rates->pace = awake ? npustat_ratio(device, wall) : 1;
-	return awake ? device : wall;
 }
 
 static void fill_figures(struct npustat_rates *rates, const uint64_t *values,
@@ -163,7 +142,7 @@ int npustat_rates(struct npustat_rates *rates, const struct npustat_reading *bef
 		if (!rates->clients)
 			return -ENOMEM;
 	}
-	seconds = interval(rates, before, now);
+	seconds = (double)since(before->taken_ns, now->taken_ns) / NS_PER_S;
 	for (unsigned int i = 0; i < FLUIDNPU_CNT_NUM; i++)
 		values[i] = since(before->counters.values[i], now->counters.values[i]);
 	fill_figures(rates, values, now->info, seconds);

@@ -25,19 +25,27 @@
 
 /* ---- which there are ---- */
 
-static bool is_ours(const char *sysfs)
+/* What a symbolic link of sysfs points to, without its folders; false: there is none. */
+static bool read_link(const char *path, char name[NAME_MAX + 1])
 {
-	char path[PATH_MAX], driver[PATH_MAX];
-	const char *name;
-	ssize_t length;
+	char target[PATH_MAX];
+	const ssize_t length = readlink(path, target, sizeof(target) - 1);
+	const char *slash;
 
-	snprintf(path, sizeof(path), "%s/device/driver", sysfs);
-	length = readlink(path, driver, sizeof(driver) - 1);
 	if (length < 0)
 		return false;
-	driver[length] = '\0';
-	name = strrchr(driver, '/');
-	return name && !strcmp(name + 1, FLUIDNPU_DRIVER_NAME);
+	target[length] = '\0';
+	slash = strrchr(target, '/');
+	snprintf(name, NAME_MAX + 1, "%.*s", NAME_MAX, slash ? slash + 1 : target);
+	return true;
+}
+
+static bool is_ours(const char *sysfs)
+{
+	char path[PATH_MAX], driver[NAME_MAX + 1];
+
+	snprintf(path, sizeof(path), "%s/device/driver", sysfs);
+	return read_link(path, driver) && !strcmp(driver, FLUIDNPU_DRIVER_NAME);
 }
 
 /* The driver's number of it, which /dev/fluidnpuN has from the udev rule; -1: it is gone. */
@@ -103,7 +111,7 @@ const char *npustat_default_path(const char *backend, const struct npustat_list 
 /* The emulated one has no device file, and is nobody else's. */
 static void find_in_sysfs(struct npustat_npu *npu)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], name[NAME_MAX + 1];
 	struct stat st;
 
 	if (!npu->info->path[0] || stat(npu->info->path, &st))
@@ -112,6 +120,11 @@ static void find_in_sysfs(struct npustat_npu *npu)
 	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/device/power/runtime_status",
 		 major(npu->number), minor(npu->number));
 	npu->power_fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/device", major(npu->number),
+		 minor(npu->number));
+	if (read_link(path, name))
+		snprintf(npu->queues_path, sizeof(npu->queues_path), DEBUGFS_DEVICES "%.24s/queues",
+			 name);
 }
 
 int npustat_open(struct npustat_npu *npu, const char *backend, const char *path,
@@ -150,13 +163,11 @@ static void read_power(int fd, char *power, size_t room)
 }
 
 /* The driver's file "queues": a line for a queue, then indented ones for the jobs that it has. */
-static void read_queues(dev_t number, struct npustat_reading *r)
+static void read_queues(const char *path, struct npustat_reading *r)
 {
-	char path[64], line[256];
-	FILE *file;
+	FILE *file = fopen(path, "re");
+	char line[256];
 
-	snprintf(path, sizeof(path), DEBUGFS_DEVICES "%u/queues", minor(number));
-	file = fopen(path, "re");
 	if (!file)
 		return;
 	while (fgets(line, sizeof(line), file)) {
@@ -189,7 +200,7 @@ int npustat_read(const struct npustat_npu *npu, struct npustat_reading *r,
 	read_power(npu->power_fd, r->power, sizeof(r->power));
 	if (!npu->number)
 		return 0;
-	read_queues(npu->number, r);
+	read_queues(npu->queues_path, r);
 	ret = npu_clients_read(&r->clients, npu->number);
 	if (ret)
 		return fnpu_fail(error, ret, "cannot look for clients in /proc: %s", strerror(-ret));

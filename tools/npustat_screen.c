@@ -279,7 +279,7 @@ static int fill_cells(struct cell cells[MAX_CELLS], const struct npustat_view *v
 	else
 		snprintf(cells[count].value, RATE_BYTES, "-");
 	cells[count++].alarm = false;
-	for (const struct npustat_fact *f = npustat_facts; f->metric && count < MAX_CELLS - 2; f++) {
+	for (const struct npustat_fact *f = npustat_facts; f->metric && count < MAX_CELLS - 1; f++) {
 		struct cell *cell = &cells[count];
 		const double rate = v->rates->per_second[f->counter];
 
@@ -291,9 +291,7 @@ static int fill_cells(struct cell cells[MAX_CELLS], const struct npustat_view *v
 					   f->counter == FLUIDNPU_CNT_MMU_FAULTS);
 		count++;
 	}
-	fill_queues(&cells[count++], v->reading);
-	cells[count].label = "pace of time";
-	snprintf(cells[count].value, RATE_BYTES, "%.1f %%", 100 * v->rates->pace);
+	fill_queues(&cells[count], v->reading);
 	return count + 1;
 }
 
@@ -588,13 +586,13 @@ static void draw_keys(const struct npustat_view *v)
 static void draw_help(void)
 {
 	static const char *const lines[] = {
-		"Figures are of the last interval; rates are per second of device time.",
+		"Figures are of the last interval.",
 		"busy: share of the time in which layers ran.",
 		"PE utilisation: useful of the multiplications offered meanwhile.",
 		"DRAM bandwidth: share of it that was used.",
 		"stalled on DRAM: share of the busy time.",
 		"mean live batch: samples that ran together.",
-		"pace of time: below 100 % an emulated NPU is slower than the one that it models.",
+		"late events: an emulated NPU's host was too slow for it; it works less than it could.",
 		"q leaves, p stops and starts the figures, s sorts clients, + and - change the interval.",
 		"n shows the next NPU, where there are several.",
 	};

@@ -82,7 +82,6 @@ static void find(struct watch *w)
 	const char *path = w->path;
 	struct fnpu_error error;
 
-	npustat_list_read(&w->list);
 	if (!path)
 		path = npustat_default_path(w->options->backend, &w->list);
 	if (npustat_open(&w->npu, w->options->backend, path, &error)) {
@@ -116,6 +115,7 @@ static void take_reading(struct watch *w)
 {
 	struct fnpu_error error;
 
+	npustat_list_read(&w->list);
 	if (!w->npu.device)
 		find(w);
 	if (!w->npu.device)
@@ -207,7 +207,6 @@ static void next_npu(struct watch *w)
 {
 	static char path[NPUSTAT_PATH_BYTES];
 
-	npustat_list_read(&w->list);
 	if (w->list.count < 2)
 		return;
 	w->view.index = w->view.index % w->list.count + 1;
