@@ -541,28 +541,36 @@ static void draw_figures(const struct npustat_view *v, int y)
 	draw_clients(v, y, p.clients);
 }
 
-/* Pieces from the left as far as they fit before what stands at the right. */
+/* Pieces from the left as far as they fit before @end, what stands at the right. */
+static int put_piece(int x, int end, attr_t attributes, const char *text)
+{
+	return x + (int)strlen(text) < end ? put(0, x, A_REVERSE | attributes, "%s", text) : end;
+}
+
 static void draw_title(const struct npustat_view *v)
 {
-	char right[64], which[32] = "";
+	char text[TEXT_BYTES];
 	int x, end;
 
 	put_reverse_line(0);
-	snprintf(right, sizeof(right), v->paused ? "paused " : "every %g s ", v->interval_s);
-	end = COLS - columns_of(right);
-	put(0, end, A_REVERSE | A_BOLD, "%s", right);
-	if (v->num_npus > 1)
-		snprintf(which, sizeof(which), " (%zu of %zu)", v->index, v->num_npus);
-	x = put(0, 0, A_REVERSE | A_BOLD, " FluidNPU %.40s%s", v->path[0] ? v->path : "emulated",
-		which);
+	snprintf(text, sizeof(text), v->paused ? "paused " : "every %g s ", v->interval_s);
+	end = COLS - (int)strlen(text);
+	put(0, end, A_REVERSE | A_BOLD, "%s", text);
+	x = put_piece(0, end, A_BOLD, " FluidNPU ");
+	snprintf(text, sizeof(text), "%.*s", end - x - 1, v->path[0] ? v->path : "emulated");
+	x = put_piece(x, end, A_BOLD, text);
+	if (v->num_npus > 1) {
+		snprintf(text, sizeof(text), " (%zu of %zu)", v->index, v->num_npus);
+		x = put_piece(x, end, A_BOLD, text);
+	}
 	if (!v->reading)
 		return;
-	if (x + 2 + (int)strlen(v->reading->info->driver) < end)
-		x = put(0, x, A_REVERSE, "  %s", v->reading->info->driver);
-	if (x + 12 < end)
-		x = put(0, x, A_REVERSE, "  %.0f MHz", v->reading->info->clock_hz / 1e6);
-	if (x + 2 + (int)strlen(v->reading->power) < end)
-		put(0, x, A_REVERSE, "  %s", v->reading->power);
+	snprintf(text, sizeof(text), "  %s", v->reading->info->driver);
+	x = put_piece(x, end, A_NORMAL, text);
+	snprintf(text, sizeof(text), "  %.0f MHz", v->reading->info->clock_hz / 1e6);
+	x = put_piece(x, end, A_NORMAL, text);
+	snprintf(text, sizeof(text), "  %s", v->reading->power);
+	put_piece(x, end, A_NORMAL, text);
 }
 
 static void draw_keys(const struct npustat_view *v)
