@@ -240,6 +240,18 @@ static void check_client(const char *line)
 		fail_msg("%d x %d: a client is cut: %s", COLS, LINES, line);
 }
 
+/* The last line ends with the whole of a key's name. */
+static void check_keys(const char *line)
+{
+	static const char *const ends[] = { "pause", "help", "busy", "interval", "next NPU" };
+	const size_t length = strlen(line);
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (length > strlen(ends[i]) && !strcmp(line + length - strlen(ends[i]), ends[i]))
+			return;
+	fail_msg("%d x %d: a key is cut: %s", COLS, LINES, line);
+}
+
 static void check_screen(void)
 {
 	unsigned int facts = 0;
@@ -247,6 +259,8 @@ static void check_screen(void)
 	assert_true(!strncmp(line_at(0), " FluidNPU /dev/fluidnpu", strlen(" FluidNPU /dev/fluidnpu")));
 	assert_non_null(strstr(line_at(0), "every 3600 s"));
 	assert_true(!strncmp(line_at(LINES - 1), " q quit  p pause", strlen(" q quit  p pause")));
+	check_keys(line_at(LINES - 1));
+	assert_non_null(strstr(line_at(1), "100.0 %  [####"));	/* the locale has no blocks */
 	for (int y = 1; y < LINES - 1; y++) {
 		const char *line = line_at(y);
 
