@@ -14,13 +14,13 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # What runs the guest and makes its root file system.
-RUN=(busybox-static kmod udev cpio zstd seabios qemu-system-data)
+RUN=(busybox-static kmod udev cpio zstd seabios qemu-system-data ncurses-base)
 
 BUILD=(
 	# the project's C code
 	gcc libc6-dev make pkg-config libdrm-dev liburing-dev libcjson-dev
 	libprotobuf-c-dev protobuf-c-compiler libonnx-dev zlib1g-dev libpng-dev
-	libcmocka-dev dataset-fashion-mnist help2man
+	libncurses-dev libcmocka-dev dataset-fashion-mnist help2man
 	# the kernel module, and the debug kernel
 	flex bison bc libelf-dev libssl-dev pahole xz-utils
 	# QEMU
@@ -42,8 +42,9 @@ for group in "$@"; do
 	run) wanted+=("${RUN[@]}") ;;
 	plot) wanted+=(gnuplot-nox) ;;
 	test)
+		# pyte is a terminal that tests look at
 		wanted+=("${BUILD[@]}" "${NETWORKS[@]}" "${FUZZ[@]}" "${CONFORMANCE[@]}" spin g++
-			gnuplot-nox mandoc bsdextrautils)
+			gnuplot-nox mandoc bsdextrautils python3-pyte)
 		# Any node will do, from wherever it came.
 		command -v node >/dev/null || wanted+=(nodejs)
 		command -v npm >/dev/null || wanted+=(npm)

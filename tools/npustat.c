@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: MIT
-/* npustat: what the NPU is, what it has done so far, and for whom. */
+/* npustat: what the NPU is, what it has done so far, what it does now, and for whom. */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/cli.h"
-#include "common/fdinfo.h"
-#include "common/figures.h"
-#include "fluidnpu.h"
-#include "geometry.h"
+#include "npustat.h"
+
+/** enum form - of what is shown */
+enum form { FORM_TEXT, FORM_JSON, FORM_PROMETHEUS, FORM_WATCH };
 
 /**
- * struct status - one reading
- * @num_clients: of @clients; npustat itself is not among them
+ * struct options - the command line
+ * @path: NULL: none was given
  */
-struct status {
-	const struct fnpu_device_info *info;
-	struct fnpu_counters counters;
-	struct npu_client *clients;
-	int num_clients;
+struct options {
+	enum form form;
+	const char *backend;
+	const char *path;
+	double interval_s;
+	uint64_t count;
 };
 
 static const char usage[] =
@@ -34,334 +34,197 @@ static const char usage[] =
 "                   that are not the default, as max_stack=1\n"
 "  --backend NAME   kmd: the kernel driver (default); emu: the emulated NPU, unused\n"
 "  --json           as JSON\n"
+"  --prometheus     as metrics for Prometheus (text format 0.0.4), of all NPUs without --device;\n"
+"                   write them to a file of node_exporter's textfile collector\n"
+"  --watch          what it does now, on the whole terminal; the last line there has the keys\n"
+"  --interval SECS  between readings, 0.1 to 3600 (default 1)\n"
+"  --count N        end after so many of them\n"
 "  --help, --version\n"
 "\n"
+"Other users' processes and the queues are shown to root only.\n"
 "Exit status: 0, 1 there is no NPU or no permission, 2 wrong usage.\n";
 
-static double ratio(uint64_t a, uint64_t b)
+/* ---- what is shown once ---- */
+
+static int open_and_read(const struct options *o, const char *path, struct npustat_npu *npu,
+			 struct npustat_reading *reading)
 {
-	return b ? (double)a / (double)b : 0;
-}
+	struct fnpu_error error;
 
-static double busy_share(const struct status *s)
-{
-	return ratio(s->counters.values[FLUIDNPU_CNT_BUSY_CYCLES], s->counters.time);
-}
-
-static double utilisation(const struct status *s)
-{
-	return ratio(s->counters.values[FLUIDNPU_CNT_USEFUL_MACS],
-		     s->counters.values[FLUIDNPU_CNT_OFFERED_MACS]);
-}
-
-/* ---- text ---- */
-
-#define LABEL_WIDTH	20
-#define FIGURE_WIDTH	12
-#define BAR_WIDTH	40
-
-/* Cycles as a time, as "12.345 ms". */
-static const char *time_text(const struct status *s, uint64_t cycles, char text[FIGURE_BYTES])
-{
-	const double seconds = (double)cycles / s->info->clock_hz;
-
-	if (seconds >= 1)
-		snprintf(text, FIGURE_BYTES, "%.3f s", seconds);
-	else if (seconds >= 1e-3)
-		snprintf(text, FIGURE_BYTES, "%.3f ms", seconds * 1e3);
-	else
-		snprintf(text, FIGURE_BYTES, "%.3f us", seconds * 1e6);
-	return text;
-}
-
-static void print_npu(const struct status *s)
-{
-	const struct fluidnpu_hw_geometry *g = &s->info->geometry;
-	char act[FIGURE_BYTES], weights[FIGURE_BYTES];
-
-	printf("FluidNPU %s\n", s->info->path[0] ? s->info->path : "emulated in this process");
-	printf("  %-*s %s, hardware interface %u.%u%s\n", LABEL_WIDTH, "driver", s->info->driver,
-	       s->info->hw_version >> 16, s->info->hw_version & 0xffff,
-	       s->info->features & FLUIDNPU_FEATURE_FUNCTIONAL ? "" : ", models time only");
-	printf("  %-*s %g MHz\n", LABEL_WIDTH, "clock", s->info->clock_hz / 1e6);
-	printf("  %-*s tile of %u x %u x %u, stacking up to %u, %u accumulator tile%s\n", LABEL_WIDTH,
-	       "PE array", g->tile_rows, g->tile_depth, g->tile_cols, g->max_stack, g->acc_tiles,
-	       g->acc_tiles == 1 ? "" : "s");
-	printf("  %-*s SRAM %s for activations, %s for weights; DRAM %.1f GB/s\n", LABEL_WIDTH,
-	       "memory", figure_bytes(g->act_sram_bytes, act),
-	       figure_bytes(g->weight_sram_bytes, weights),
-	       (double)g->dram_bytes_per_kcycle / 1024 * s->info->clock_hz / 1e9);
-	printf("  %-*s batches of %u, %u queues, %u address spaces\n", LABEL_WIDTH, "limits",
-	       g->max_batch, g->num_queues, g->num_as);
-}
-
-static void print_share(const char *label, double share, const char *note)
-{
-	printf("  %-*s %*.2f %%%s\n", LABEL_WIDTH, label, FIGURE_WIDTH - 2, 100 * share, note);
-}
-
-static void print_count(const struct status *s, const char *label, unsigned int counter)
-{
-	printf("  %-*s %*" PRIu64 "\n", LABEL_WIDTH, label, FIGURE_WIDTH,
-	       s->counters.values[counter]);
-}
-
-static void print_bytes(const struct status *s, const char *label, unsigned int counter)
-{
-	char text[FIGURE_BYTES];
-
-	printf("  %-*s %*s\n", LABEL_WIDTH, label, FIGURE_WIDTH,
-	       figure_bytes((double)s->counters.values[counter], text));
-}
-
-static void print_activity(const struct status *s)
-{
-	const uint64_t *c = s->counters.values;
-	char text[FIGURE_BYTES];
-
-	printf("\nso far, %s of device time\n",
-	       time_text(s, s->counters.time, text));
-	print_share("busy", busy_share(s), "");
-	printf("  %-*s %*s\n", LABEL_WIDTH, "  that is", FIGURE_WIDTH,
-	       time_text(s, c[FLUIDNPU_CNT_BUSY_CYCLES], text));
-	print_share("  waiting for DRAM",
-		    ratio(c[FLUIDNPU_CNT_STALL_CYCLES], c[FLUIDNPU_CNT_BUSY_CYCLES]), " of that");
-	print_share("PE utilisation", utilisation(s), " while busy");
-	print_share("idle", ratio(c[FLUIDNPU_CNT_IDLE_CYCLES], s->counters.time), "");
-	print_count(s, "jobs", FLUIDNPU_CNT_JOBS);
-	print_count(s, "  failed", FLUIDNPU_CNT_JOB_ERRORS);
-	print_count(s, "samples", FLUIDNPU_CNT_SAMPLES);
-	print_count(s, "layers run", FLUIDNPU_CNT_LAYERS);
-	print_count(s, "preemptions", FLUIDNPU_CNT_PREEMPTIONS);
-	print_count(s, "injected jobs", FLUIDNPU_CNT_INJECTS);
-	print_count(s, "merged batches", FLUIDNPU_CNT_MERGES);
-	print_count(s, "yielded samples", FLUIDNPU_CNT_YIELDS);
-	print_bytes(s, "DRAM read", FLUIDNPU_CNT_DRAM_READ_BYTES);
-	print_bytes(s, "  weights", FLUIDNPU_CNT_WEIGHT_BYTES);
-	printf("  %-*s %*.2f times\n", LABEL_WIDTH, "  each used", FIGURE_WIDTH - 6,
-	       ratio(c[FLUIDNPU_CNT_WEIGHT_USED_BYTES], c[FLUIDNPU_CNT_WEIGHT_BYTES]));
-	print_bytes(s, "DRAM written", FLUIDNPU_CNT_DRAM_WRITE_BYTES);
-	print_count(s, "MMU faults", FLUIDNPU_CNT_MMU_FAULTS);
-	print_count(s, "interrupts", FLUIDNPU_CNT_INTERRUPTS);
-	print_count(s, "late events", FLUIDNPU_CNT_LATE_EVENTS);
-}
-
-static uint64_t sum(const uint64_t *values, unsigned int count)
-{
-	uint64_t total = 0;
-
-	for (unsigned int i = 0; i < count; i++)
-		total += values[i];
-	return total;
-}
-
-static void print_bar(double share)
-{
-	static const char bar[BAR_WIDTH + 1] = "########################################";
-
-	printf("  %5.1f %%  %.*s\n", 100 * share, (int)(share * BAR_WIDTH + 0.5), bar);
-}
-
-/* Only what there was: most sizes and heads are never used. */
-static void print_histograms(const struct status *s)
-{
-	const uint64_t *batch = &s->counters.values[FLUIDNPU_CNT_BATCH];
-	const uint64_t *exits = &s->counters.values[FLUIDNPU_CNT_EXITS];
-	const uint64_t busy = sum(batch, FLUIDNPU_MAX_BATCH), left = sum(exits, FLUIDNPU_MAX_EXITS);
-	char text[FIGURE_BYTES];
-
-	if (busy)
-		printf("\n%-*s   %*s    share\n", LABEL_WIDTH, "live batch", FIGURE_WIDTH, "busy");
-	for (unsigned int b = 0; b < FLUIDNPU_MAX_BATCH; b++) {
-		if (!batch[b])
-			continue;
-		printf("  %-*u %*s", LABEL_WIDTH, b + 1, FIGURE_WIDTH, time_text(s, batch[b], text));
-		print_bar(ratio(batch[b], busy));
+	if (npustat_open(npu, o->backend, path, &error))
+		return cli_error("%s", error.text);
+	if (npustat_read(npu, reading, &error)) {
+		npustat_close(npu);
+		return cli_error("%s", error.text);
 	}
-	if (left)
-		printf("\n%-*s   %*s    share\n", LABEL_WIDTH, "left at exit", FIGURE_WIDTH, "samples");
-	for (unsigned int e = 0; e < FLUIDNPU_MAX_EXITS; e++) {
-		if (!exits[e])
-			continue;
-		printf("  %-*u %*" PRIu64, LABEL_WIDTH, e, FIGURE_WIDTH, exits[e]);
-		print_bar(ratio(exits[e], left));
-	}
-}
-
-static void print_clients(const struct status *s)
-{
-	char text[FIGURE_BYTES];
-
-	if (!s->info->path[0])
-		return;
-	if (!s->num_clients) {
-		printf("\nno clients among the processes that you may see\n");
-		return;
-	}
-	printf("\n%8s  %-20s %8s %14s %*s\n", "pid", "process", "client", "busy", FIGURE_WIDTH,
-	       "memory");
-	for (int i = 0; i < s->num_clients; i++) {
-		const struct npu_client *c = &s->clients[i];
-
-		printf("%8u  %-20s %8" PRIu64 " %11.3f ms %*s\n", c->pid, c->name, c->client_id,
-		       (double)c->busy_ns / 1e6, FIGURE_WIDTH, figure_bytes((double)c->memory_bytes, text));
-	}
-}
-
-static void print_text(const struct status *s)
-{
-	print_npu(s);
-	print_activity(s);
-	print_histograms(s);
-	print_clients(s);
-}
-
-/* ---- JSON ---- */
-
-static void add_clients(cJSON *root, const struct status *s)
-{
-	cJSON *array = cJSON_AddArrayToObject(root, "clients");
-
-	for (int i = 0; i < s->num_clients; i++) {
-		const struct npu_client *c = &s->clients[i];
-		cJSON *client = cJSON_CreateObject();
-
-		cJSON_AddNumberToObject(client, "pid", c->pid);
-		cJSON_AddStringToObject(client, "process", c->name);
-		cJSON_AddNumberToObject(client, "client_id", (double)c->client_id);
-		cJSON_AddNumberToObject(client, "busy_ns", (double)c->busy_ns);
-		cJSON_AddNumberToObject(client, "memory_bytes", (double)c->memory_bytes);
-		cJSON_AddItemToArray(array, client);
-	}
-}
-
-static int print_json(const struct status *s)
-{
-	struct fluidnpu_hw_geometry geometry = s->info->geometry;
-	cJSON *root = cJSON_CreateObject();
-	cJSON *object;
-	char *text;
-
-	cJSON_AddStringToObject(root, "backend", s->info->backend);
-	cJSON_AddStringToObject(root, "device_file", s->info->path);
-	cJSON_AddStringToObject(root, "driver", s->info->driver);
-	cJSON_AddNumberToObject(root, "hw_version", s->info->hw_version);
-	cJSON_AddBoolToObject(root, "functional",
-			      s->info->features & FLUIDNPU_FEATURE_FUNCTIONAL);
-	cJSON_AddNumberToObject(root, "clock_hz", s->info->clock_hz);
-	object = cJSON_AddObjectToObject(root, "geometry");
-	for (const struct fnpu_geometry_field *f = fnpu_geometry_fields; f->name; f++)
-		cJSON_AddNumberToObject(object, f->name, *fnpu_geometry_value(&geometry, f));
-	cJSON_AddNumberToObject(root, "device_cycles", (double)s->counters.time);
-	cJSON_AddNumberToObject(root, "busy", busy_share(s));
-	cJSON_AddNumberToObject(root, "pe_utilisation", utilisation(s));
-	object = cJSON_AddObjectToObject(root, "counters");
-	figures_add_counters(object, &s->counters, NULL);
-	cJSON_AddNumberToObject(object, "idle_cycles",
-				(double)s->counters.values[FLUIDNPU_CNT_IDLE_CYCLES]);
-	cJSON_AddNumberToObject(object, "interrupts",
-				(double)s->counters.values[FLUIDNPU_CNT_INTERRUPTS]);
-	cJSON_AddNumberToObject(object, "late_events",
-				(double)s->counters.values[FLUIDNPU_CNT_LATE_EVENTS]);
-	figures_add_series(root, "exits", &s->counters, NULL, FLUIDNPU_CNT_EXITS,
-			   FLUIDNPU_MAX_EXITS);
-	figures_add_series(root, "live_batch_cycles", &s->counters, NULL, FLUIDNPU_CNT_BATCH,
-			   s->info->geometry.max_batch);
-	add_clients(root, s);
-
-	text = cJSON_Print(root);
-	cJSON_Delete(root);
-	if (!text)
-		return cli_error("out of memory");
-	puts(text);
-	free(text);
 	return 0;
 }
 
-/* ---- main ---- */
-
-/* npustat itself has the device open: not what people ask for. */
-static void drop_self(struct status *s)
+static int show_one(const struct options *o, const struct npustat_list *list)
 {
-	int kept = 0;
+	struct npustat_reading reading;
+	struct npustat_npu npu;
+	int ret;
 
-	for (int i = 0; i < s->num_clients; i++)
-		if (s->clients[i].pid != (uint32_t)getpid())
-			s->clients[kept++] = s->clients[i];
-	s->num_clients = kept;
+	ret = open_and_read(o, o->path ? o->path : npustat_default_path(o->backend, list), &npu,
+			    &reading);
+	if (ret)
+		return ret;
+	if (o->form == FORM_JSON)
+		ret = npustat_json(&reading, list);
+	else
+		npustat_text(&reading, list);
+	npustat_reading_free(&reading);
+	npustat_close(&npu);
+	return ret;
 }
 
-static int show(struct fnpu_device *device, bool json)
+/* All that there are, unless one was asked for. */
+static int show_metrics(const struct options *o, const struct npustat_list *list)
 {
-	struct status s = { .info = fnpu_device_info(device) };
-	int ret = fnpu_device_counters(device, &s.counters);
+	static struct npustat_reading readings[NPUSTAT_MAX_NPUS];
+	static struct npustat_npu npus[NPUSTAT_MAX_NPUS];
+	const bool all = !o->path && !strcmp(o->backend, "kmd") && list->count;
+	const size_t wanted = all ? list->count : 1;
+	size_t count = 0;
+	int ret = 0;
 
-	if (ret)
-		return cli_error("cannot read the NPU's counters: %s", strerror(-ret));
-	if (s.info->path[0])	/* the emulated one is nobody else's */
-		s.num_clients = npu_clients(&s.clients);
-	if (s.num_clients < 0)
-		return cli_error("cannot look for clients in /proc: %s", strerror(-s.num_clients));
-	drop_self(&s);
-	if (json)
-		ret = print_json(&s);
+	while (!ret && count < wanted) {
+		ret = open_and_read(o, all ? list->paths[count] : o->path, &npus[count],
+				    &readings[count]);
+		count += !ret;
+	}
+	if (!ret)
+		npustat_prometheus(readings, count);
+	while (count--) {
+		npustat_reading_free(&readings[count]);
+		npustat_close(&npus[count]);
+	}
+	return ret;
+}
+
+static int show(const struct options *o)
+{
+	struct npustat_list list;
+	int ret;
+
+	npustat_list_read(&list);
+	if (o->form == FORM_PROMETHEUS)
+		ret = show_metrics(o, &list);
 	else
-		print_text(&s);
-	free(s.clients);
+		ret = show_one(o, &list);
 	return ret ? ret : cli_finish_stdout();
 }
 
-enum { OPT_DEVICE = 256, OPT_BACKEND, OPT_JSON, OPT_HELP, OPT_VERSION };
+static int watch(const struct options *o)
+{
+	const struct npustat_watch watched = {
+		.backend = o->backend,
+		.path = o->path,
+		.interval_s = o->interval_s,
+		.count = o->count,
+	};
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+		return cli_error("--watch needs a terminal for its input and output; --json and --prometheus are for files and pipes");
+	return npustat_watch(&watched);
+}
+
+/* ---- options ---- */
+
+enum {
+	OPT_DEVICE = 256, OPT_BACKEND, OPT_JSON, OPT_PROMETHEUS, OPT_WATCH, OPT_INTERVAL, OPT_COUNT,
+	OPT_HELP, OPT_VERSION,
+};
 
 static const struct option long_options[] = {
 	{ "device", required_argument, NULL, OPT_DEVICE },
 	{ "backend", required_argument, NULL, OPT_BACKEND },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "prometheus", no_argument, NULL, OPT_PROMETHEUS },
+	{ "watch", no_argument, NULL, OPT_WATCH },
+	{ "interval", required_argument, NULL, OPT_INTERVAL },
+	{ "count", required_argument, NULL, OPT_COUNT },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 },
 };
 
+static double parse_interval(const char *text)
+{
+	char *end;
+	const double seconds = strtod(text, &end);
+
+	if (!isdigit((unsigned char)*text) || *end || !(seconds >= NPUSTAT_MIN_INTERVAL_S) ||
+	    seconds > NPUSTAT_MAX_INTERVAL_S)
+		cli_usage_error("--interval takes seconds from %g to %g, not \"%s\"",
+				NPUSTAT_MIN_INTERVAL_S, NPUSTAT_MAX_INTERVAL_S, text);
+	return seconds;
+}
+
+static void set_form(struct options *o, enum form form)
+{
+	if (o->form != FORM_TEXT && o->form != form)
+		cli_usage_error("--json, --prometheus and --watch exclude each other");
+	o->form = form;
+}
+
+static void __attribute__((noreturn)) end_with_stdout(void)
+{
+	exit(cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static void parse_option(struct options *o, int option)
+{
+	switch (option) {
+	case OPT_DEVICE:
+		o->path = optarg;
+		break;
+	case OPT_BACKEND:
+		o->backend = optarg;
+		break;
+	case OPT_JSON:
+		set_form(o, FORM_JSON);
+		break;
+	case OPT_PROMETHEUS:
+		set_form(o, FORM_PROMETHEUS);
+		break;
+	case OPT_WATCH:
+		set_form(o, FORM_WATCH);
+		break;
+	case OPT_INTERVAL:
+		o->interval_s = parse_interval(optarg);
+		break;
+	case OPT_COUNT:
+		o->count = cli_number("count", optarg, 1, UINT32_MAX);
+		break;
+	case OPT_HELP:
+		fputs(usage, stdout);
+		end_with_stdout();
+	case OPT_VERSION:
+		printf("npustat %s\n", fnpu_version());
+		end_with_stdout();
+	default:	/* getopt_long() has named it */
+		fprintf(stderr, "Try \"npustat --help\".\n");
+		exit(EXIT_USAGE);
+	}
+}
+
 int main(int argc, char **argv)
 {
-	const char *backend = "kmd", *path = NULL;
-	struct fnpu_device *device;
-	struct fnpu_error error;
-	bool json = false;
-	int option, ret;
+	struct options o = { .backend = "kmd" };
+	int option;
 
 	cli_name = "npustat";
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		switch (option) {
-		case OPT_DEVICE:
-			path = optarg;
-			break;
-		case OPT_BACKEND:
-			backend = optarg;
-			break;
-		case OPT_JSON:
-			json = true;
-			break;
-		case OPT_HELP:
-			fputs(usage, stdout);
-			return cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS;
-		case OPT_VERSION:
-			printf("npustat %s\n", fnpu_version());
-			return cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS;
-		default:	/* getopt_long() has named it */
-			fprintf(stderr, "Try \"npustat --help\".\n");
-			return EXIT_USAGE;
-		}
-	}
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+		parse_option(&o, option);
 	if (optind < argc)
 		cli_usage_error("there is nothing to do with \"%s\"", argv[optind]);
-	if (strcmp(backend, "kmd") && strcmp(backend, "emu"))
-		cli_usage_error("--backend does not know \"%s\"", backend);
-	if (fnpu_device_open(backend, path, &device, &error)) {
-		cli_error("%s", error.text);
-		return EXIT_FAILURE;
-	}
-	ret = show(device, json);
-	fnpu_device_close(device);
-	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (strcmp(o.backend, "kmd") && strcmp(o.backend, "emu"))
+		cli_usage_error("--backend does not know \"%s\"", o.backend);
+	if (o.form != FORM_WATCH && (o.interval_s > 0 || o.count))
+		cli_usage_error("--interval and --count are for --watch");
+	if (!(o.interval_s > 0))
+		o.interval_s = 1;
+	return (o.form == FORM_WATCH ? watch(&o) : show(&o)) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

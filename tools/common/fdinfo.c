@@ -6,14 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "fdinfo.h"
-
-struct list {
-	struct npu_client *items;
-	size_t count;
-	size_t room;
-};
 
 /* "1024 KiB" and the like; without a unit bytes. */
 static uint64_t parse_memory(const char *text)
@@ -85,68 +81,85 @@ static void read_name(uint32_t pid, char *name, size_t room)
 }
 
 /* A client that is known (the descriptor was duplicated or inherited) counts once. */
-static int add(struct list *list, const struct npu_client *client)
+static int add(struct npu_clients *list, const struct npu_client *client)
 {
+	struct npu_client *items;
+
 	for (size_t i = 0; i < list->count; i++)
 		if (list->items[i].client_id == client->client_id)
 			return 0;
-	if (list->count == list->room) {
-		size_t room = list->room ? 2 * list->room : 16;
-		struct npu_client *items = realloc(list->items, room * sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		list->items = items;
-		list->room = room;
-	}
-	list->items[list->count++] = *client;
+	items = realloc(list->items, (list->count + 1) * sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	list->items = items;
+	items[list->count++] = *client;
 	return 0;
 }
 
-static int scan_process(struct list *list, uint32_t pid)
+/* Of all files of a process only those are read that are the NPU: one system call for each other. */
+static int scan_files(struct npu_clients *list, uint32_t pid, DIR *dir, dev_t npu)
 {
-	char path[64];
 	struct dirent *entry;
-	DIR *dir;
+	struct stat st;
 	int ret = 0;
 
-	snprintf(path, sizeof(path), "/proc/%u/fdinfo", pid);
-	dir = opendir(path);
-	if (!dir)
-		return 0;	/* another user's, or gone */
 	while (!ret && (entry = readdir(dir))) {
 		struct npu_client client = { .pid = pid };
-		char file[64 + sizeof(entry->d_name)];
+		char path[64 + sizeof(entry->d_name)];
 
-		if (!isdigit((unsigned char)entry->d_name[0]))
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    fstatat(dirfd(dir), entry->d_name, &st, 0) || !S_ISCHR(st.st_mode) ||
+		    st.st_rdev != npu)
 			continue;
-		snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
-		if (!read_fdinfo(file, &client))
+		snprintf(path, sizeof(path), "/proc/%u/fdinfo/%s", pid, entry->d_name);
+		if (!read_fdinfo(path, &client))
 			continue;
 		read_name(pid, client.name, sizeof(client.name));
 		ret = add(list, &client);
 	}
+	return ret;
+}
+
+static int scan_process(struct npu_clients *list, uint32_t pid, dev_t npu)
+{
+	char path[64];
+	DIR *dir;
+	int ret;
+
+	snprintf(path, sizeof(path), "/proc/%u/fd", pid);
+	dir = opendir(path);
+	if (!dir) {
+		list->partial |= errno == EACCES;
+		return 0;	/* another user's, or gone */
+	}
+	ret = scan_files(list, pid, dir, npu);
 	closedir(dir);
 	return ret;
 }
 
-int npu_clients(struct npu_client **clients)
+int npu_clients_read(struct npu_clients *clients, dev_t npu)
 {
-	struct list list = { 0 };
 	struct dirent *entry;
 	DIR *proc = opendir("/proc");
 	int ret = 0;
 
+	*clients = (struct npu_clients){ 0 };
 	if (!proc)
 		return -errno;
-	while (!ret && (entry = readdir(proc)))
-		if (isdigit((unsigned char)entry->d_name[0]))
-			ret = scan_process(&list, (uint32_t)strtoul(entry->d_name, NULL, 10));
-	closedir(proc);
-	if (ret) {
-		free(list.items);
-		return ret;
+	while (!ret && (entry = readdir(proc))) {
+		uint32_t pid = (uint32_t)strtoul(entry->d_name, NULL, 10);
+
+		if (pid && pid != (uint32_t)getpid())
+			ret = scan_process(clients, pid, npu);
 	}
-	*clients = list.items;
-	return (int)list.count;
+	closedir(proc);
+	if (ret)
+		npu_clients_free(clients);
+	return ret;
+}
+
+void npu_clients_free(struct npu_clients *clients)
+{
+	free(clients->items);
+	*clients = (struct npu_clients){ 0 };
 }

@@ -7,7 +7,10 @@
 #ifndef FNPU_FDINFO_H
 #define FNPU_FDINFO_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /**
  * struct npu_client - an open device file
@@ -23,10 +26,24 @@ struct npu_client {
 };
 
 /**
- * npu_clients() - all that can be seen
- * @clients: out; free() it
- * Returns how many, or a negative errno.
+ * struct npu_clients - those of one NPU
+ * @partial: there are processes of other users, which may have clients that cannot be seen
  */
-int npu_clients(struct npu_client **clients);
+struct npu_clients {
+	struct npu_client *items;
+	size_t count;
+	bool partial;
+};
+
+/**
+ * npu_clients_read() - all that can be seen, but for the caller's own
+ * @clients: out; npu_clients_free() them
+ * @npu: the device file's number
+ * Returns 0 or a negative errno, of opening /proc or -ENOMEM.
+ */
+int npu_clients_read(struct npu_clients *clients, dev_t npu);
+
+/** npu_clients_free() - what npu_clients_read() has filled, or zeroes */
+void npu_clients_free(struct npu_clients *clients);
 
 #endif /* FNPU_FDINFO_H */
