@@ -142,6 +142,12 @@ bench-driver: ## what a job costs the CPU: instructions, system calls and interr
 	@$(MAKE) --no-print-directory -j$(JOBS) build $(OUT)/bin/bench-driver
 	@tools/bench-driver
 
+.PHONY: bench-runtime
+bench-runtime: ## what an inference costs the guest's CPU: system calls, instructions, in the VM
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory -j$(JOBS) build $(models:.fnpu=.exits)
+	@tools/bench-runtime
+
 install: ## install library, headers, tools and udev rule under PREFIX (/usr/local)
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -j$(JOBS) build-host

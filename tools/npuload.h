@@ -265,6 +265,8 @@ bool load_has_rate(enum load_scenario scenario);
  * @time_s: device time from the first arrival to the last end
  * @exits: share of the completed per exit
  * @wall_s, @user_s, @system_s: of the host, for the whole run
+ * @cpu_us, @syscalls: likewise, per request that was completed; the latter NaN where the kernel does not
+ *	let us count them
  */
 struct load_figures {
 	double requests, completed, on_time, late, dropped, rejected, failed;
@@ -276,7 +278,7 @@ struct load_figures {
 	double accuracy, preemptions, merges, yields, dram_bytes;
 	double time_s;
 	double exits[FLUIDNPU_MAX_EXITS];
-	double wall_s, user_s, system_s;
+	double wall_s, user_s, system_s, cpu_us, syscalls;
 };
 
 /**

@@ -51,6 +51,8 @@ const struct load_field load_fields[] = {
 	HOST(wall_s, "host time", 1, 2, "s"),
 	HOST(user_s, "  of the CPU, user", 1, 2, "s"),
 	HOST(system_s, "  of the CPU, system", 1, 2, "s"),
+	HOST(cpu_us, "  of the CPU", 1, 2, "us per request"),
+	HOST(syscalls, "system calls", 1, 3, "/request"),
 	{ NULL, NULL, 0, 0, 0, NULL, NULL, false },
 };
 

@@ -9,12 +9,14 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "common/cli.h"
 #include "common/progress.h"
+#include "common/syscalls.h"
 #include "npuload.h"
 
 #define RESULTS_AT_ONCE	64
@@ -183,20 +185,14 @@ static int submit_all(struct serving *s)
 	return ret == -EAGAIN ? 0 : ret;
 }
 
+/* They go to the device with the wait that follows, in one system call. */
 static int submit_due(struct serving *s)
 {
-	const uint32_t before = s->next;
-	int ret;
-
 	if (load_is_open_loop(s->load->options->scenario))
-		ret = submit_arrivals(s);
-	else if (s->load->options->scenario == LOAD_OFFLINE)
-		ret = submit_all(s);
-	else
-		ret = submit_query(s);
-	if (!ret && s->next > before && fnpu_session_flush(s->session))
-		ret = cli_error("%s", fnpu_session_error(s->session));
-	return ret;
+		return submit_arrivals(s);
+	if (s->load->options->scenario == LOAD_OFFLINE)
+		return submit_all(s);
+	return submit_query(s);
 }
 
 /* ---- results ---- */
@@ -309,16 +305,35 @@ static double seconds(struct timeval after, struct timeval before)
 	       (double)(after.tv_usec - before.tv_usec) / US_PER_S;
 }
 
+/* What the requests cost this process, each of them. */
+static void tell_costs(struct load_run *run, int64_t calls)
+{
+	const double completed = (double)run->stats.completed;
+
+	run->figures.cpu_us = NAN;
+	run->figures.syscalls = NAN;
+	if (completed < 1)
+		return;
+	run->figures.cpu_us = (run->figures.user_s + run->figures.system_s) * US_PER_S / completed;
+	if (calls >= 0)
+		run->figures.syscalls = (double)calls / completed;
+}
+
 static int run_session(struct serving *s, struct load_run *run)
 {
+	const int counter = syscalls_open();
 	struct rusage before, after;
-	int64_t started_ns;
+	int64_t started_ns, calls;
 	int ret;
 
 	getrusage(RUSAGE_SELF, &before);
 	started_ns = host_ns();
-	if (read_clocks(s, &run->before) || serve(s))
+	if (read_clocks(s, &run->before) || serve(s)) {
+		syscalls_close(counter);
 		return -1;
+	}
+	calls = syscalls_read(counter);
+	syscalls_close(counter);
 	run->figures.wall_s = (double)(host_ns() - started_ns) / NS_PER_S;
 	getrusage(RUSAGE_SELF, &after);
 	run->figures.user_s = seconds(after.ru_utime, before.ru_utime);
@@ -327,6 +342,7 @@ static int run_session(struct serving *s, struct load_run *run)
 	if (ret)
 		return cli_error("cannot read the NPU's counters: %s", strerror(-ret));
 	fnpu_session_stats(s->session, &run->stats);
+	tell_costs(run, calls);
 	run->submission = fnpu_session_submission(s->session);
 	run->interrupted = s->ended < s->num;
 	return 0;
