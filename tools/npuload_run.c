@@ -168,6 +168,15 @@ static int submit_arrivals(struct serving *s)
 	return ret;
 }
 
+/* A duration begins behind the warm-up. */
+static bool is_over(const struct serving *s, uint64_t now)
+{
+	const struct load_options *o = s->load->options;
+
+	return o->duration_s > 0 && s->next > o->warmup &&
+	       (double)(now - s->load->requests[o->warmup].arrival) > o->duration_s * s->clock_hz;
+}
+
 /* The next query, once the last one is over. */
 static int submit_query(struct serving *s)
 {
@@ -178,7 +187,7 @@ static int submit_query(struct serving *s)
 
 	if (s->ended < s->next)
 		return 0;
-	if (o->duration_s && (double)now > o->duration_s * s->clock_hz) {
+	if (is_over(s, now)) {
 		s->num = s->next;
 		return 0;
 	}
