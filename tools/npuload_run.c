@@ -22,6 +22,7 @@
 #define RESULTS_AT_ONCE	64
 #define NS_PER_S	1000000000.0
 #define US_PER_S	1000000.0
+#define CLOCK_PERIOD_NS	INT64_C(100000000)
 #define MAX_REASONS	5	/* failed requests that are told one by one */
 
 volatile sig_atomic_t load_interrupted;
@@ -29,7 +30,9 @@ volatile sig_atomic_t load_interrupted;
 /**
  * struct serving - a run in progress
  * @start: device time, from which the requests' times count
- * @start_ns: host time then; not for emu, where the host's does not matter
+ * @read_ns: host time at which the device's clock was read last; not for emu, where the host's
+ *	does not matter
+ * @read_time: what it said
  * @num: requests that are to be sent: fewer than the load's when its duration is over
  * @next: to submit next; @ended: come back, or refused
  */
@@ -39,7 +42,8 @@ struct serving {
 	bool is_virtual;
 	double clock_hz;
 	uint64_t start;
-	int64_t start_ns;
+	int64_t read_ns;
+	uint64_t read_time;
 	uint32_t num;
 	uint32_t next;
 	uint32_t ended;
@@ -67,10 +71,11 @@ static uint64_t since_start(const struct serving *s)
 {
 	if (s->is_virtual)
 		return fnpu_session_time(s->session) - s->start;
-	return (uint64_t)((double)(host_ns() - s->start_ns) * s->clock_hz / NS_PER_S);
+	return s->read_time - s->start +
+	       (uint64_t)((double)(host_ns() - s->read_ns) * s->clock_hz / NS_PER_S);
 }
 
-/* The session has just woken the device: its counters tell what time it is. */
+/* Of a device that has just done something: one that sleeps does not tell what time it is. */
 static int read_clocks(struct serving *s, struct fnpu_counters *counters)
 {
 	const int64_t before = host_ns();
@@ -78,9 +83,24 @@ static int read_clocks(struct serving *s, struct fnpu_counters *counters)
 
 	if (ret)
 		return cli_error("cannot read the device's clock: %s", strerror(-ret));
-	s->start_ns = before + (host_ns() - before) / 2;
-	s->start = s->is_virtual ? fnpu_session_time(s->session) : counters->time;
+	s->read_ns = before + (host_ns() - before) / 2;
+	s->read_time = counters->time;
 	return 0;
+}
+
+/* There was a result. The host's clock and the device's do not run at quite the same speed. */
+static int keep_clock(struct serving *s)
+{
+	struct fnpu_counters counters;
+
+	if (s->is_virtual || host_ns() - s->read_ns < CLOCK_PERIOD_NS)
+		return 0;
+	return read_clocks(s, &counters);
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
 }
 
 /* ---- submitting ---- */
@@ -150,6 +170,15 @@ static int submit_arrivals(struct serving *s)
 	return ret;
 }
 
+/* A duration begins behind the warm-up. */
+static bool is_over(const struct serving *s, uint64_t now)
+{
+	const struct load_options *o = s->load->options;
+
+	return o->duration_s > 0 && s->next > o->warmup &&
+	       (double)(now - s->load->requests[o->warmup].arrival) > o->duration_s * s->clock_hz;
+}
+
 /* The next query, once the last one is over. */
 static int submit_query(struct serving *s)
 {
@@ -160,7 +189,7 @@ static int submit_query(struct serving *s)
 
 	if (s->ended < s->next)
 		return 0;
-	if (o->duration_s && (double)now > o->duration_s * s->clock_hz) {
+	if (is_over(s, now)) {
 		s->num = s->next;
 		return 0;
 	}
@@ -228,11 +257,13 @@ static void take(struct serving *s, const struct fnpu_result *result)
 		tell_failure(s, r, result->reason);
 	} else {
 		r->start = result->started - s->start;
-		r->end = result->head.time - s->start;
+		/* the host's clock, which said that it had come, may have been a little ahead */
+		r->end = later(result->head.time - s->start, r->arrival);
 		r->left_at = result->exit_index;
 		r->outcome = r->end <= r->deadline ? LOAD_ON_TIME : LOAD_LATE;
 		r->correct = is_correct(s->load, r, result->head.class_index);
 	}
+	r->seen = later(r->seen, r->end);
 }
 
 static int wait_for_results(struct serving *s)
@@ -252,7 +283,7 @@ static int wait_for_results(struct serving *s)
 				 s->load->options->policy, s->next - s->ended);
 	if (ret < 0 && ret != -ETIMEDOUT && ret != -EINTR)
 		return cli_error("%s", fnpu_session_error(s->session));
-	return 0;
+	return ret > 0 ? keep_clock(s) : 0;
 }
 
 static int serve(struct serving *s)
@@ -321,19 +352,21 @@ static void tell_costs(struct load_run *run, int64_t calls)
 
 static int run_session(struct serving *s, struct load_run *run)
 {
-	const int counter = syscalls_open();
 	struct rusage before, after;
 	int64_t started_ns, calls;
-	int ret;
+	int counter, ret;
 
 	getrusage(RUSAGE_SELF, &before);
 	started_ns = host_ns();
-	if (read_clocks(s, &run->before) || serve(s)) {
-		syscalls_close(counter);
+	if (read_clocks(s, &run->before))
 		return -1;
-	}
+	s->start = s->is_virtual ? fnpu_session_time(s->session) : s->read_time;
+	counter = syscalls_open();
+	ret = serve(s);
 	calls = syscalls_read(counter);
 	syscalls_close(counter);
+	if (ret)
+		return -1;
 	run->figures.wall_s = (double)(host_ns() - started_ns) / NS_PER_S;
 	getrusage(RUSAGE_SELF, &after);
 	run->figures.user_s = seconds(after.ru_utime, before.ru_utime);

@@ -108,6 +108,9 @@ import csv, sys
 rows = list(csv.DictReader(open(sys.argv[1])))
 assert all(a["ended_us"] == b["arrival_us"] for a, b in zip(rows, rows[1:])) and len(rows) == 525
 ' "$w/one.csv"
+check "single-stream, for half a second behind the warm-up" "${timed[@]}" --scenario single-stream \
+	--duration 0.5 --warmup 1000 --json "$w/half.json"
+check "is as long" holds "$w/half.json" '0.5 < r["time_s"] < 0.501 and r["requests"] > 1000'
 check "multi-stream" "${timed[@]}" --scenario multi-stream --streams 6 --count 500 --warmup 0 \
 	--requests "$w/multi.csv" --json "$w/multi.json"
 check "the latency of a query is that of its slowest sample" /usr/bin/python3 -c '

@@ -394,6 +394,42 @@ static void waiting_until_a_time_starts_what_the_policy_delays(void **state)
 	fnpu_session_close(s);
 }
 
+/* The driver's event ring may show that a sample has left before it shows that its job is over. */
+static const struct fnpu_backend_ops *true_ops;
+static uint32_t hidden_events;
+
+static int wait_that_shows_them(struct fnpu_context *ctx, int64_t timeout_ns, uint64_t until)
+{
+	if (!hidden_events)
+		return true_ops->wait(ctx, timeout_ns, until);
+	ctx->ring->producer += hidden_events;
+	hidden_events = 0;
+	return 0;
+}
+
+static void waiting_goes_on_while_the_end_of_a_job_is_not_there(void **state)
+{
+	struct fixture *f = *state;
+	struct fnpu_session *s = open_session(f, &(struct fnpu_session_options){ .depth = 1 });
+	struct fnpu_backend_ops ops = *f->device->ops;
+
+	true_ops = f->device->ops;
+	ops.wait = wait_that_shows_them;
+	f->device->ops = &ops;
+	assert_int_equal(submit(s, 1, sure), 0);
+	assert_int_equal(fnpu_session_flush(s), 0);
+	while (s->ctx->ring->producer - s->ctx->consumer < 2)
+		assert_int_equal(true_ops->wait(s->ctx, -1, FNPU_SCHED_NEVER), 0);
+	hidden_events = 1;
+	s->ctx->ring->producer -= hidden_events;
+	assert_int_equal(fnpu_session_wait(s, f->results, 1, -1), 1);
+	assert_int_equal(submit(s, 2, sure), 0);
+	assert_int_equal(fnpu_session_wait(s, f->results, 1, -1), 1);
+	assert_int_equal(f->results[0].user_data, 2);
+	f->device->ops = true_ops;
+	fnpu_session_close(s);
+}
+
 static void deadlines_and_priorities_reach_the_scheduler(void **state)
 {
 	struct fixture *f = *state;
@@ -706,6 +742,7 @@ int main(void)
 		TEST(static_waits_in_device_time),
 		TEST(waiting_until_a_time_takes_results_or_lets_it_come),
 		TEST(waiting_until_a_time_starts_what_the_policy_delays),
+		TEST(waiting_goes_on_while_the_end_of_a_job_is_not_there),
 		TEST(deadlines_and_priorities_reach_the_scheduler),
 		cmocka_unit_test_setup_teardown(failed_job_fails_exactly_its_unfinished_samples,
 						setup_broken, teardown),

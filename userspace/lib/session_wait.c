@@ -112,10 +112,21 @@ static int wait_for_events(struct fnpu_session *s, int64_t deadline, uint64_t li
 	return 0;
 }
 
+/* All samples of a job may have left before its own event is there. */
+static bool has_jobs(const struct fnpu_session *s)
+{
+	uint32_t jobs = 0;
+
+	for (uint32_t i = 0; i < s->depth; i++)
+		jobs += s->batches[i].jobs;
+	return jobs;
+}
+
 /* Does waiting make sense? */
 static bool is_moving(const struct fnpu_session *s)
 {
-	return s->running || (s->waiting && fnpu_sched_timer(s->sched) != FNPU_SCHED_NEVER);
+	return s->running || (s->waiting && (has_jobs(s) ||
+					     fnpu_sched_timer(s->sched) != FNPU_SCHED_NEVER));
 }
 
 static bool is_busy(const struct fnpu_session *s)
