@@ -268,6 +268,16 @@ static void fill_queues(struct cell *cell, const struct npustat_reading *r)
 	snprintf(cell->value, RATE_BYTES, "%d", length);
 }
 
+static void fill_resets(struct cell *cell, const struct npustat_resets *resets)
+{
+	cell->label = "resets seen";
+	snprintf(cell->value, RATE_BYTES, "-");
+	if (!resets)
+		return;
+	snprintf(cell->value, RATE_BYTES, "%llu", (unsigned long long)resets->count);
+	cell->alarm = resets->count;
+}
+
 /* Returns how many. */
 static int fill_cells(struct cell cells[MAX_CELLS], const struct npustat_view *v)
 {
@@ -279,7 +289,7 @@ static int fill_cells(struct cell cells[MAX_CELLS], const struct npustat_view *v
 	else
 		snprintf(cells[count].value, RATE_BYTES, "-");
 	cells[count++].alarm = false;
-	for (const struct npustat_fact *f = npustat_facts; f->metric && count < MAX_CELLS - 1; f++) {
+	for (const struct npustat_fact *f = npustat_facts; f->metric && count < MAX_CELLS - 2; f++) {
 		struct cell *cell = &cells[count];
 		const double rate = v->rates->per_second[f->counter];
 
@@ -291,8 +301,9 @@ static int fill_cells(struct cell cells[MAX_CELLS], const struct npustat_view *v
 					   f->counter == FLUIDNPU_CNT_MMU_FAULTS);
 		count++;
 	}
-	fill_queues(&cells[count], v->reading);
-	return count + 1;
+	fill_resets(&cells[count++], v->resets);
+	fill_queues(&cells[count++], v->reading);
+	return count;
 }
 
 static int num_cells(const struct npustat_view *v)
@@ -600,6 +611,7 @@ static void draw_help(void)
 		"DRAM bandwidth: share of it that was used.",
 		"stalled on DRAM: share of the busy time.",
 		"mean live batch: samples that ran together.",
+		"resets seen: because of errors, since this began.",
 		"late events: an emulated NPU's host was too slow for it; it works less than it could.",
 		"q leaves, p stops and starts the figures, s sorts clients, + and - change the interval.",
 		"n shows the next NPU, where there are several.",
@@ -618,6 +630,9 @@ static void draw_body(const struct npustat_view *v)
 		draw_help();
 		return;
 	}
+	if (v->reading && v->resets && v->resets->dead)
+		y = put_wrapped(y, 1, COLS - 2, A_BOLD | ink(ALARM),
+				"the NPU is dead: bind its driver again, or reset its bus");
 	if (v->message[0])
 		y = put_wrapped(y, 1, COLS - 2, A_BOLD | ink(v->reading ? NOTE : ALARM), v->message);
 	if (v->rates)
