@@ -293,7 +293,7 @@ $(eval $(call tool,npuload))
 $(eval $(call tool,nputrace))
 $(eval $(call tool,bench-sched))
 $(eval $(call tool,bench))
-$(OUT)/bin/npustat $(OUT)/tests/host/test_npustat: LIBS_TOOLS += -lncursesw -ltinfo
+$(OUT)/bin/npustat $(OUT)/tests/host/test_npustat_view: LIBS_TOOLS += -lncursesw -ltinfo
 # The simulator finds control blocks as the compiler does.
 sim_obj := $(call obj,$(sim_src) userspace/npucc/control.c userspace/npucc/util.c)
 $(OUT)/bin/npusim $(OUT)/bin/npuload $(OUT)/bin/bench $(OUT)/bin/bench-sched: $(sim_obj)
@@ -336,7 +336,7 @@ $(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) \
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka $(LIBS_NPUCC) $(LIBS_LIB) $(LIBS_TOOLS)
 
-$(OUT)/tests/host/test_npustat: $(call obj,$(wildcard tools/npustat_*.c))
+$(OUT)/tests/host/test_npustat_view: $(call obj,$(wildcard tools/npustat_*.c))
 
 # A fuzzer is tests/fuzz/fuzz_NAME.c and what belongs to it, fuzz_NAME_*.c.
 $(OUT)/obj/tests/fuzz/%.o: ALL_CFLAGS += -Itests/host

@@ -113,6 +113,22 @@ int npustat_read(const struct npustat_npu *npu, struct npustat_reading *reading,
 /** npustat_reading_free() - one of zeroes is fine */
 void npustat_reading_free(struct npustat_reading *reading);
 
+/**
+ * struct npustat_resets - of an NPU since somebody has listened
+ * @count: because of errors; several that come at once count as one
+ * @dead: the last one did not help
+ */
+struct npustat_resets {
+	uint64_t count;
+	bool dead;
+};
+
+/** npustat_uevents_open() - a socket that polls readable when the kernel tells of a device; -1: none */
+int npustat_uevents_open(void);
+
+/** npustat_uevents_read() - take what it told, and count resets of NPU @number */
+void npustat_uevents_read(int fd, dev_t number, struct npustat_resets *resets);
+
 /* ---- figures ------------------------------------------------------------ */
 
 /** npustat_ratio() - a / b, 0 when b is */
@@ -199,6 +215,7 @@ void npustat_prometheus(const struct npustat_reading *readings, size_t count);
  * @reading: NULL: there is no NPU, @message says why
  * @rates: NULL: not known yet
  * @message: "", or a sentence
+ * @resets: NULL: nobody tells of them
  * @interval_s: between readings, seconds
  * @sort: of the clients
  * @paused, @help: what it shows in place of new figures, or of figures
@@ -212,6 +229,7 @@ struct npustat_view {
 	const struct npustat_reading *reading;
 	const struct npustat_rates *rates;
 	const char *message;
+	const struct npustat_resets *resets;
 	double interval_s;
 	enum npustat_sort sort;
 	bool paused;

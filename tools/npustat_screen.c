@@ -1,218 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * npustat: the screen of --watch, on ncurses. What there is room for is decided by lines first
- * (plan_lines()); then each part draws into its lines. All text goes through put(),
- * which leaves out what does not fit, as a whole: half a number would be a wrong one.
- *
- * Blocks of eighths draw bars and graphs where the locale is UTF-8, "#" elsewhere.
+ * npustat: what stands on the screen of --watch. What there is room for is decided by lines first
+ * (plan_lines()); then each part draws into its lines.
  */
-#include <curses.h>
-#include <langinfo.h>
-#include <locale.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-#include "common/cli.h"
 #include "common/figures.h"
 #include "npustat.h"
+#include "npustat_terminal.h"
 
 #define MIN_LINES	8
 #define MIN_COLUMNS	40
-#define TEXT_BYTES	1024
-
-/** enum colour - pairs of ncurses; without colours they are as the rest */
-enum colour { PLAIN, GOOD, GRAPH, ALARM, NOTE };
-
-/** struct terminal - what it can do */
-static struct {
-	SCREEN *screen;
-	bool utf8;
-	bool colours;
-} terminal;
-
-/* ---- the terminal ---- */
-
-static void start_colours(void)
-{
-	const char *no_color = getenv("NO_COLOR");
-
-	terminal.colours = has_colors() && !(no_color && no_color[0]);
-	if (!terminal.colours)
-		return;
-	start_color();
-	use_default_colors();
-	init_pair(GOOD, COLOR_GREEN, -1);
-	init_pair(GRAPH, COLOR_CYAN, -1);
-	init_pair(ALARM, COLOR_RED, -1);
-	init_pair(NOTE, COLOR_YELLOW, -1);
-}
-
-int npustat_screen_start(void)
-{
-	const char *type = getenv("TERM");
-
-	/* Numbers keep their points. */
-	setlocale(LC_CTYPE, "");
-	terminal.utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
-	terminal.screen = newterm(NULL, stdout, stdin);
-	if (!terminal.screen)
-		return cli_error("the terminal type \"%s\" is not known here: set TERM to another one (xterm, vt100)",
-				 type ? type : "");
-	if (!tigetstr("cup")) {
-		npustat_screen_end();
-		return cli_error("a terminal of type \"%s\" cannot place text: set TERM to what it is (xterm, vt100)",
-				 type ? type : "");
-	}
-	start_colours();
-	cbreak();
-	noecho();
-	nodelay(stdscr, TRUE);
-	curs_set(0);
-	npustat_screen_resize();
-	return 0;
-}
-
-void npustat_screen_end(void)
-{
-	endwin();
-	delscreen(terminal.screen);
-	terminal.screen = NULL;
-}
-
-void npustat_screen_resize(void)
-{
-	struct winsize size;
-
-	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col)
-		resizeterm(size.ws_row, size.ws_col);
-	clearok(stdscr, TRUE);
-}
-
-int npustat_screen_key(void)
-{
-	int key;
-
-	do {
-		key = getch();
-	} while (key == KEY_RESIZE);
-	return key == ERR ? -1 : key;
-}
-
-/* ---- text ---- */
-
-static int columns_of(const char *text)
-{
-	int columns = 0;
-
-	for (; *text; text++)
-		columns += ((unsigned char)*text & 0xc0) != 0x80;	/* bytes that begin a character */
-	return columns;
-}
-
-static attr_t ink(enum colour colour)
-{
-	if (terminal.colours)
-		return COLOR_PAIR(colour);
-	return colour == ALARM ? A_BOLD : A_NORMAL;
-}
-
-/* At @x of line @y, if it fits as a whole; returns the column behind it, or @x. */
-static int __attribute__((format(printf, 4, 5)))
-put(int y, int x, attr_t attributes, const char *format, ...)
-{
-	char text[TEXT_BYTES];
-	va_list args;
-	int end;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	end = x + columns_of(text);
-	if (y < 0 || y >= LINES || x < 0 || end > COLS)
-		return x;
-	attrset(attributes);
-	mvaddstr(y, x, text);
-	attrset(A_NORMAL);
-	return end;
-}
-
-/* Broken into lines of @width between words, or where a word is longer; returns the line below. */
-static int put_wrapped(int y, int x, int width, attr_t attributes, const char *text)
-{
-	while (*text && y < LINES) {
-		int length = (int)strlen(text), end;
-
-		if (length > width) {
-			for (end = width; end > 0 && text[end] != ' '; end--)
-				;
-			length = end ? end : width;
-		}
-		put(y++, x, attributes, "%.*s", length, text);
-		text += length;
-		text += strspn(text, " ");
-	}
-	return y;
-}
-
-static void put_reverse_line(int y)
-{
-	attrset(A_REVERSE);
-	mvhline(y, 0, ' ' | A_REVERSE, COLS);
-	attrset(A_NORMAL);
-}
-
-/* ---- blocks ---- */
-
-/* A character that is filled by @eighths, 0..8, from the left or from below. */
-static const char *block(int eighths, bool upright)
-{
-	static const char *const lying[] = { " ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█" };
-	static const char *const standing[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
-
-	if (!terminal.utf8)
-		return eighths == 8 ? "#" : eighths >= 4 ? ":" : eighths ? "." : " ";
-	return upright ? standing[eighths] : lying[eighths];
-}
-
-static int clamp(int value, int min, int max)
-{
-	return value < min ? min : value > max ? max : value;
-}
-
-/* Eighths of @cells characters; what is not nothing can be seen. */
-static int to_eighths(double share, int cells)
-{
-	const int eighths = (int)(share * cells * 8 + 0.5);
-
-	return share > 0 && !eighths ? 1 : eighths;
-}
-
-static void draw_bar(int y, int x, int width, double share, enum colour colour)
-{
-	const int eighths = to_eighths(share, width - 2);
-
-	if (width < 4)
-		return;
-	put(y, x, A_NORMAL, "[");
-	for (int i = 0; 8 * i < eighths; i++)
-		put(y, x + 1 + i, ink(colour), "%s", block(clamp(eighths - 8 * i, 0, 8), false));
-	put(y, x + width - 1, A_NORMAL, "]");
-}
-
-/* @width characters wide, on the line @bottom. */
-static void draw_column(int bottom, int height, int x, int width, double share, enum colour colour)
-{
-	const int eighths = to_eighths(share, height);
-
-	for (int row = 0; 8 * row < eighths; row++)
-		for (int i = 0; i < width; i++)
-			put(bottom - row, x + i, ink(colour), "%s",
-			    block(clamp(eighths - 8 * row, 0, 8), true));
-}
+#define TEXT_BYTES	256
 
 /* ---- figures ---- */
 
@@ -268,6 +68,16 @@ static void fill_queues(struct cell *cell, const struct npustat_reading *r)
 	snprintf(cell->value, RATE_BYTES, "%d", length);
 }
 
+static void fill_resets(struct cell *cell, const struct npustat_resets *resets)
+{
+	cell->label = "resets seen";
+	snprintf(cell->value, RATE_BYTES, "-");
+	if (!resets)
+		return;
+	snprintf(cell->value, RATE_BYTES, "%llu", (unsigned long long)resets->count);
+	cell->alarm = resets->count;
+}
+
 /* Returns how many. */
 static int fill_cells(struct cell cells[MAX_CELLS], const struct npustat_view *v)
 {
@@ -279,7 +89,7 @@ static int fill_cells(struct cell cells[MAX_CELLS], const struct npustat_view *v
 	else
 		snprintf(cells[count].value, RATE_BYTES, "-");
 	cells[count++].alarm = false;
-	for (const struct npustat_fact *f = npustat_facts; f->metric && count < MAX_CELLS - 1; f++) {
+	for (const struct npustat_fact *f = npustat_facts; f->metric && count < MAX_CELLS - 2; f++) {
 		struct cell *cell = &cells[count];
 		const double rate = v->rates->per_second[f->counter];
 
@@ -291,8 +101,9 @@ static int fill_cells(struct cell cells[MAX_CELLS], const struct npustat_view *v
 					   f->counter == FLUIDNPU_CNT_MMU_FAULTS);
 		count++;
 	}
-	fill_queues(&cells[count], v->reading);
-	return count + 1;
+	fill_resets(&cells[count++], v->resets);
+	fill_queues(&cells[count++], v->reading);
+	return count;
 }
 
 static int num_cells(const struct npustat_view *v)
@@ -315,18 +126,19 @@ static void draw_cells(const struct npustat_view *v, int y, int lines)
 	for (int i = 0; i < count && i / across < lines; i++) {
 		const int x = i % across * CELL_COLUMNS;
 
-		put(y + i / across, x, A_NORMAL, "%s", cells[i].label);
-		put(y + i / across, x + LABEL_COLUMNS, A_BOLD | ink(cells[i].alarm ? ALARM : PLAIN),
-		    "%*s", VALUE_COLUMNS, cells[i].value);
+		terminal_put(y + i / across, x, A_NORMAL, "%s", cells[i].label);
+		terminal_put(y + i / across, x + LABEL_COLUMNS,
+			     A_BOLD | terminal_ink(cells[i].alarm ? ALARM : PLAIN), "%*s",
+			     VALUE_COLUMNS, cells[i].value);
 	}
 }
 
 static void draw_share(int y, const char *label, double share, enum colour colour)
 {
-	const int x = put(y, 0, A_NORMAL, "%-*s", LABEL_COLUMNS, label);
-	const int bar = put(y, x, A_BOLD, "%*.1f %%  ", VALUE_COLUMNS - 2, 100 * share);
+	const int x = terminal_put(y, 0, A_NORMAL, "%-*s", LABEL_COLUMNS, label);
+	const int bar = terminal_put(y, x, A_BOLD, "%*.1f %%  ", VALUE_COLUMNS - 2, 100 * share);
 
-	draw_bar(y, bar, COLS - bar, share, colour);
+	terminal_bar(y, bar, COLS - bar, share, colour);
 }
 
 static void draw_shares(const struct npustat_view *v, int y, int lines)
@@ -351,13 +163,13 @@ static void draw_history(const struct npustat_view *v, int y, int lines)
 	const int height = lines - 1, room = clamp(COLS - AXIS_COLUMNS, 0, NPUSTAT_HISTORY);
 	const int shown = v->num_history < (size_t)room ? (int)v->num_history : room;
 
-	put(y, 0, A_UNDERLINE, "busy, last %d interval%s", shown, shown == 1 ? "" : "s");
-	put(y + 1, 0, A_NORMAL, "100 %%");
-	put(y + height, 0, A_NORMAL, "  0 %%");
+	terminal_put(y, 0, A_UNDERLINE, "busy, last %d interval%s", shown, shown == 1 ? "" : "s");
+	terminal_put(y + 1, 0, A_NORMAL, "100 %%");
+	terminal_put(y + height, 0, A_NORMAL, "  0 %%");
 	for (int i = 0; i < shown; i++) {
 		const size_t at = (v->num_history - 1 - (size_t)i) % NPUSTAT_HISTORY;
 
-		draw_column(y + height, height, COLS - 1 - i, 1, v->history[at], GRAPH);
+		terminal_column(y + height, height, COLS - 1 - i, 1, v->history[at], GRAPH);
 	}
 }
 
@@ -385,17 +197,17 @@ static void draw_histogram(const struct histogram *h, int y, int lines, int x)
 {
 	const int height = lines - 3;
 
-	put(y, x, A_UNDERLINE, "%s", h->title);
+	terminal_put(y, x, A_UNDERLINE, "%s", h->title);
 	for (unsigned int i = 0; i < h->count; i++) {
 		const int left = x + (int)i * h->columns;
 
-		draw_column(y + height, height, left, h->columns - 1, h->shares[i], GRAPH);
-		put(y + height + 1, left, A_DIM, "%*u", h->columns - 1, h->first + i);
+		terminal_column(y + height, height, left, h->columns - 1, h->shares[i], GRAPH);
+		terminal_put(y + height + 1, left, A_DIM, "%*u", h->columns - 1, h->first + i);
 		if (h->shares[i] >= 0.005)
-			put(y + height + 2, left, A_NORMAL, "%*.0f", h->columns - 1,
-			    100 * h->shares[i]);
+			terminal_put(y + height + 2, left, A_NORMAL, "%*.0f", h->columns - 1,
+				     100 * h->shares[i]);
 		else if (h->shares[i] > 0)
-			put(y + height + 2, left, A_NORMAL, "%*s", h->columns - 1, "<1");
+			terminal_put(y + height + 2, left, A_NORMAL, "%*s", h->columns - 1, "<1");
 	}
 }
 
@@ -437,10 +249,10 @@ static void draw_client(int y, const struct npustat_client_rate *rate)
 	char memory[FIGURE_BYTES];
 	int x;
 
-	x = put(y, 0, A_NORMAL, "%*u  %-*.*s%*.1f %%%*s", PID_COLUMNS, rate->client->pid, names,
-		names, rate->client->name, BUSY_COLUMNS - 2, 100 * rate->busy, MEMORY_COLUMNS,
-		figure_bytes((double)rate->client->memory_bytes, memory));
-	draw_bar(y, x + 2, COLS - x - 2, rate->busy, GOOD);
+	x = terminal_put(y, 0, A_NORMAL, "%*u  %-*.*s%*.1f %%%*s", PID_COLUMNS, rate->client->pid,
+			 names, names, rate->client->name, BUSY_COLUMNS - 2, 100 * rate->busy,
+			 MEMORY_COLUMNS, figure_bytes((double)rate->client->memory_bytes, memory));
+	terminal_bar(y, x + 2, COLS - x - 2, rate->busy, GOOD);
 }
 
 static int client_lines(const struct npustat_view *v)
@@ -453,28 +265,23 @@ static int client_lines(const struct npustat_view *v)
 static void draw_clients(const struct npustat_view *v, int y, int lines)
 {
 	const int count = (int)v->rates->num_clients;
-	int room = lines - 1 - (count && v->reading->clients.partial);
-	int shown;
+	const bool note = count && v->reading->clients.partial && lines > 2;
+	const int room = lines - 1 - note, shown = count <= room ? count : room - 1;
 
 	if (lines < 2)
 		return;
-	put(y++, 0, A_UNDERLINE, "%*s  %-*.*s%*s%*s", PID_COLUMNS, "pid", name_columns(),
-	    name_columns(), "process", BUSY_COLUMNS, "busy", MEMORY_COLUMNS, "memory");
-	if (!count) {
-		put(y, 2, A_NORMAL, v->reading->clients.partial ? "no clients of yours" : "no clients");
-		return;
-	}
-	room = clamp(room, 1, lines - 1);
-	shown = count <= room ? count : room - 1;
+	terminal_put(y++, 0, A_UNDERLINE, "%*s  %-*.*s%*s%*s", PID_COLUMNS, "pid", name_columns(),
+		     name_columns(), "process", BUSY_COLUMNS, "busy", MEMORY_COLUMNS, "memory");
+	if (!count)
+		terminal_put(y, 2, A_NORMAL, "no clients%s",
+			     v->reading->clients.partial ? " of yours" : "");
 	for (int i = 0; i < shown; i++)
 		draw_client(y++, &v->rates->clients[i]);
-	if (shown < count) {
-		put(y++, 2, A_NORMAL, "%s%d client%s", shown ? "and " : "", count - shown,
-		    shown ? " more" : count == 1 ? "" : "s");
-		room--;
-	}
-	if (v->reading->clients.partial && lines - 1 > room)
-		put(y, 2, ink(NOTE), "other users' clients: as root");
+	if (shown < count)
+		terminal_put(y++, 2, A_NORMAL, "%d more client%s", count - shown,
+			     count - shown == 1 ? "" : "s");
+	if (note)
+		terminal_put(y, 2, terminal_ink(NOTE), "other users' clients: as root");
 }
 
 /* ---- all of it ---- */
@@ -544,7 +351,8 @@ static void draw_figures(const struct npustat_view *v, int y)
 /* Pieces from the left as far as they fit before @end, what stands at the right. */
 static int put_piece(int x, int end, attr_t attributes, const char *text)
 {
-	return x + (int)strlen(text) < end ? put(0, x, A_REVERSE | attributes, "%s", text) : end;
+	return x + (int)strlen(text) < end ? terminal_put(0, x, A_REVERSE | attributes, "%s", text)
+					   : end;
 }
 
 static void draw_title(const struct npustat_view *v)
@@ -552,10 +360,10 @@ static void draw_title(const struct npustat_view *v)
 	char text[TEXT_BYTES];
 	int x, end;
 
-	put_reverse_line(0);
+	terminal_reverse_line(0);
 	snprintf(text, sizeof(text), v->paused ? "paused " : "every %g s ", v->interval_s);
 	end = COLS - (int)strlen(text);
-	put(0, end, A_REVERSE | A_BOLD, "%s", text);
+	terminal_put(0, end, A_REVERSE | A_BOLD, "%s", text);
 	x = put_piece(0, end, A_BOLD, " FluidNPU ");
 	snprintf(text, sizeof(text), "%.*s", end - x - 1, v->path[0] ? v->path : "emulated");
 	x = put_piece(x, end, A_BOLD, text);
@@ -582,13 +390,13 @@ static void draw_keys(const struct npustat_view *v)
 	};
 	int x;
 
-	put_reverse_line(LINES - 1);
-	x = put(LINES - 1, 0, A_REVERSE, " q quit  p %s", v->paused ? "go on" : "pause");
-	x = put(LINES - 1, x, A_REVERSE, "  h help");
-	x = put(LINES - 1, x, A_REVERSE, "  s sort: %s", sorts[v->sort]);
-	x = put(LINES - 1, x, A_REVERSE, "  +/- interval");
+	terminal_reverse_line(LINES - 1);
+	x = terminal_put(LINES - 1, 0, A_REVERSE, " q quit  p %s", v->paused ? "go on" : "pause");
+	x = terminal_put(LINES - 1, x, A_REVERSE, "  h help");
+	x = terminal_put(LINES - 1, x, A_REVERSE, "  s sort: %s", sorts[v->sort]);
+	x = terminal_put(LINES - 1, x, A_REVERSE, "  +/- interval");
 	if (v->num_npus > 1)
-		put(LINES - 1, x, A_REVERSE, "  n next NPU");
+		terminal_put(LINES - 1, x, A_REVERSE, "  n next NPU");
 }
 
 static void draw_help(void)
@@ -600,6 +408,7 @@ static void draw_help(void)
 		"DRAM bandwidth: share of it that was used.",
 		"stalled on DRAM: share of the busy time.",
 		"mean live batch: samples that ran together.",
+		"resets seen: because of errors, since this began.",
 		"late events: an emulated NPU's host was too slow for it; it works less than it could.",
 		"q leaves, p stops and starts the figures, s sorts clients, + and - change the interval.",
 		"n shows the next NPU, where there are several.",
@@ -607,7 +416,7 @@ static void draw_help(void)
 	int y = 1;
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]) && y < LINES - 1; i++)
-		y = put_wrapped(y, 1, COLS - 2, A_NORMAL, lines[i]);
+		y = terminal_put_wrapped(y, 1, COLS - 2, A_NORMAL, lines[i]);
 }
 
 static void draw_body(const struct npustat_view *v)
@@ -618,14 +427,19 @@ static void draw_body(const struct npustat_view *v)
 		draw_help();
 		return;
 	}
+	if (v->reading && v->resets && v->resets->dead)
+		y = terminal_put_wrapped(y, 1, COLS - 2, A_BOLD | terminal_ink(ALARM),
+					 "the NPU is dead: bind its driver again, or reset its bus");
 	if (v->message[0])
-		y = put_wrapped(y, 1, COLS - 2, A_BOLD | ink(v->reading ? NOTE : ALARM), v->message);
+		y = terminal_put_wrapped(y, 1, COLS - 2,
+					 A_BOLD | terminal_ink(v->reading ? NOTE : ALARM),
+					 v->message);
 	if (v->rates)
 		draw_figures(v, y);
 	else if (v->reading)
-		put(y, 1, A_NORMAL, "measuring");
+		terminal_put(y, 1, A_NORMAL, "measuring");
 	else
-		put(y + 1, 1, A_NORMAL, "looking again every %g s", v->interval_s);
+		terminal_put(y + 1, 1, A_NORMAL, "looking again every %g s", v->interval_s);
 }
 
 void npustat_screen_draw(const struct npustat_view *v)
@@ -636,7 +450,7 @@ void npustat_screen_draw(const struct npustat_view *v)
 
 		snprintf(text, sizeof(text), "terminal too small: npustat needs %d x %d",
 			 MIN_COLUMNS, MIN_LINES);
-		put_wrapped(0, 0, COLS, A_NORMAL, text);
+		terminal_put_wrapped(0, 0, COLS, A_NORMAL, text);
 	} else {
 		draw_title(v);
 		draw_body(v);

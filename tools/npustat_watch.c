@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * npustat --watch: one thread that sleeps in poll(2) until the time for a reading has come, a key
- * was pressed, or a signal has arrived (another size, an order to end). An NPU that is
- * gone, or not there yet, is looked for at each of these times.
+ * was pressed, a signal has arrived (another size, an order to end) or the kernel tells of a
+ * reset. An NPU that is gone, or not there yet, is looked for when the time has come.
  */
 #include <errno.h>
 #include <poll.h>
@@ -35,6 +35,8 @@ static const double intervals_s[] = { 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3
  * @num_readings: that follow each other without a gap, 0..2
  * @gone: why there is no NPU any more; "": there was none
  * @back: readings for which @message still says that it is back
+ * @uevents: socket; -1: there is none
+ * @resets: of the NPU
  * @done: leave
  */
 struct watch {
@@ -51,6 +53,8 @@ struct watch {
 	char message[2 * FNPU_ERROR_BYTES];
 	unsigned int back;
 	int timer;
+	int uevents;
+	struct npustat_resets resets;
 	uint64_t screens;
 	bool done;
 };
@@ -69,6 +73,7 @@ static void lose(struct watch *w, const char *why)
 {
 	forget_readings(w);
 	npustat_close(&w->npu);
+	w->resets = (struct npustat_resets){ 0 };
 	snprintf(w->gone, sizeof(w->gone), "%s", why);
 }
 
@@ -215,6 +220,7 @@ static void next_npu(struct watch *w)
 	forget_readings(w);
 	npustat_close(&w->npu);
 	w->gone[0] = w->message[0] = '\0';
+	w->resets = (struct npustat_resets){ 0 };
 	w->view.num_history = 0;
 	start_readings(w);
 }
@@ -302,6 +308,7 @@ static void run(struct watch *w, int signals)
 		{ .fd = w->timer, .events = POLLIN },
 		{ .fd = signals, .events = POLLIN },
 		{ .fd = STDIN_FILENO, .events = POLLIN },
+		{ .fd = w->uevents, .events = POLLIN },
 	};
 
 	start_readings(w);
@@ -314,6 +321,8 @@ static void run(struct watch *w, int signals)
 			handle_signal(w, signals);
 		if (fds[2].revents)
 			handle_input(w);
+		if (fds[3].revents)
+			npustat_uevents_read(w->uevents, w->npu.number, &w->resets);
 		if (fds[0].revents)
 			handle_timer(w);
 	}
@@ -341,6 +350,9 @@ int npustat_watch(const struct npustat_watch *options)
 	sigaddset(&set, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	w.uevents = npustat_uevents_open();
+	if (w.uevents >= 0)
+		w.view.resets = &w.resets;
 	w.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (signals < 0 || w.timer < 0)
 		ret = cli_error("cannot wait for signals and time: %s", strerror(errno));
@@ -350,6 +362,8 @@ int npustat_watch(const struct npustat_watch *options)
 		run(&w, signals);
 		npustat_screen_end();
 	}
+	if (w.uevents >= 0)
+		close(w.uevents);
 	if (w.timer >= 0)
 		close(w.timer);
 	if (signals >= 0)

@@ -34,7 +34,7 @@ def check_whole(terminal):
                     r"preemptions +0/s", r"injected jobs +0/s", r"merged batches +0/s",
                     r"yielded samples +0/s", r"DRAM read +0 B/s", r"weights read +0 B/s",
                     r"DRAM written +0 B/s", r"MMU faults +0/s", r"interrupts +0/s",
-                    r"late events +0/s", r"jobs by queue +-",
+                    r"late events +0/s", r"resets seen +0", r"jobs by queue +-",
                     r"live batch, % of busy time +left at exit, %",
                     r"\b1 +2 +3 .*\b15 +16 +0 +1 +2 .* 7$", r"pid  process +busy +memory",
                     r"no clients"):

@@ -14,13 +14,14 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from terminal import COLOUR, Serial, run_cases  # noqa: E402
 
 NUMBER = r"\d+(?:\.\d+)?"
+HEALTHY = 4294967295    # fault-hang-layer: none
 RATE = rf"{NUMBER}(?: [kMGTP])?/s"
 BYTES = rf"{NUMBER} [kMGTP]?B/s"
 FACTS = {
     "mean live batch": NUMBER, "jobs": RATE, "failed jobs": "0/s", "samples": RATE,
     "layers run": RATE, "preemptions": RATE, "injected jobs": RATE, "merged batches": RATE,
     "yielded samples": RATE, "DRAM read": BYTES, "weights read": BYTES, "DRAM written": BYTES,
-    "MMU faults": "0/s", "interrupts": RATE, "late events": RATE,
+    "MMU faults": "0/s", "resets seen": "0", "interrupts": RATE, "late events": RATE,
 }
 AT_WORK = re.compile(r"^busy +(?!0\.0)\d+\.\d %  \[[▏▎▍▌▋▊▉█#:.]+ *\]$", re.M)
 CLIENT = r"^ +\d+  {} +\d+\.\d %  *\d+\.\d KiB"
@@ -103,9 +104,19 @@ def a_user_without_permission_is_told_what_to_do():
     end()
 
 
-def it_goes_on_when_the_npu_goes_and_comes_back():
+def resets_are_told():
     begin(80, 24)
     line.wait_for(AT_WORK.search, "an NPU at work")
+    line.wait_for(lambda text: re.search(r"resets seen +0(?:  |$)", text, re.M), "word of resets")
+    qmp("qom-set", "path=/machine/peripheral/npu", "property=fault-hang-layer", "value=4")
+    line.wait_for(lambda text: re.search(r"resets seen +[1-9]", text), "reset")
+    qmp("qom-set", "path=/machine/peripheral/npu", "property=fault-hang-layer", f"value={HEALTHY}")
+    end()
+
+
+def it_goes_on_when_the_npu_goes_and_comes_back():
+    begin(80, 24)
+    line.wait_for_text("mean live batch")
     qmp("unplug", "npu")
     line.wait_for_text("is gone: it was unplugged", "looking again every 0.5 s")
     qmp("device_add", "driver=fluidnpu", "id=npu", "bus=slot0")
@@ -128,4 +139,4 @@ if __name__ == "__main__":
     run_cases([an_npu_at_work_on_80_x_24, an_npu_at_work_on_200_x_60_without_colours,
                a_user_sees_clients_of_his_own_and_is_told_so,
                a_user_without_permission_is_told_what_to_do,
-               it_goes_on_when_the_npu_goes_and_comes_back, another_npu_can_be_chosen])
+               resets_are_told, it_goes_on_when_the_npu_goes_and_comes_back, another_npu_can_be_chosen])

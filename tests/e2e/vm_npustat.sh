@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # npustat in the VM, while clients of two users are at work: on the screen of a terminal, which is a
-# serial line here, and as text, JSON and metrics. The NPU goes and comes back under it.
+# serial line here, and as text, JSON and metrics. The NPU hangs, goes and comes back
+# under it.
 # Some strings are for the shell of the guest.
 # shellcheck disable=SC2016
 set -euo pipefail
@@ -41,6 +42,7 @@ guest='
 	forever() { while zcat "$images" | tail -c +17; do :; done 2>/dev/null; }
 
 	chmod 666 /dev/ttyS3
+	echo 1000 >/sys/module/fluidnpu/parameters/job_timeout_ms
 	mkfifo /tmp/mine /tmp/his
 	forever >/tmp/mine &
 	/examples/first /models/fmnist-resnet3.fnpu kmd </tmp/mine >/dev/null 2>&1 &
@@ -56,6 +58,7 @@ guest='
 		npustat $form >/out/root$form
 		su user -c "npustat $form" >/out/user$form
 	done
+	watch 80 24 xterm $own
 	watch 80 24 xterm $own
 	watch 80 24 xterm $own
 	npustat >/out/two
