@@ -23,7 +23,7 @@ CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror \
 	-ffp-contract=off -fPIC -MMD -MP \
 	-Iuapi -Iqemu-device/core -Iuserspace/include -Iuserspace/lib -Iuserspace/sched \
-	-Iuserspace/npucc -I$(OUT)/gen -I/usr/include/libdrm $(SANITIZE) $(CFLAGS)
+	-Iuserspace/npucc -Iuserspace/daemon -Itools -I$(OUT)/gen -I/usr/include/libdrm $(SANITIZE) $(CFLAGS)
 
 JOBS := $(shell nproc)
 PREFIX ?= /usr/local
@@ -33,10 +33,15 @@ VERSION := 1.0.0
 LIBS_NPUCC = -lprotobuf-c -lcjson -lz -lm
 LIBS_LIB = -ldrm -luring -lcjson -lz -lm -lpthread
 LIBS_TOOLS = -lpng
+LIBS_DAEMON = -lmicrohttpd -lsystemd
 
 core_src := $(wildcard qemu-device/core/*.c)
-lib_src := $(wildcard userspace/lib/*.c userspace/sched/*.c)
+# The library speaks the daemon's protocol.
+lib_src := $(wildcard userspace/lib/*.c userspace/sched/*.c) userspace/daemon/protocol.c
 npucc_src := $(wildcard userspace/npucc/*.c)
+daemon_src := $(filter-out $(lib_src),$(wildcard userspace/daemon/*.c))
+# what needs no daemon around it
+daemon_parts := $(addprefix userspace/daemon/,admission.c metrics.c)
 common_src := $(wildcard tools/common/*.c)
 sim_src := $(wildcard tools/sim/*.c)
 host_tests := $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c))
@@ -53,7 +58,7 @@ networks := $(patsubst %,$(OUT)/networks/%.fnpu,resnet50 mobilenetv2 squeezenet)
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 LIB := $(OUT)/lib/libfluidnpu
-PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat npusim npuload)
+PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat npusim npuload fluidnpud)
 
 .PHONY: help all run check vm clean install uninstall format lint build module qemu kernel \
 	build-host build-vm host-tests vm-tests fuzz fuzz-build fuzz-programs
@@ -140,11 +145,11 @@ bench-driver: ## what a job costs the CPU: instructions, system calls and interr
 	@$(MAKE) --no-print-directory -j$(JOBS) build $(OUT)/bin/bench-driver
 	@tools/bench-driver
 
-install: ## install library, headers, tools and udev rule under PREFIX (/usr/local)
+install: ## install library, headers, tools, daemon and udev rule under PREFIX (/usr/local)
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -j$(JOBS) build-host
 	install -d $(DESTDIR)$(PREFIX)/{bin,lib/pkgconfig,include/fluidnpu} \
-		$(DESTDIR)/usr/lib/udev/rules.d
+		$(DESTDIR)/usr/lib/udev/rules.d $(DESTDIR)/usr/lib/systemd/system
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(LIB).a $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(LIB).so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/
@@ -154,6 +159,9 @@ install: ## install library, headers, tools and udev rule under PREFIX (/usr/loc
 	sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|' userspace/lib/libfluidnpu.pc.in \
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/libfluidnpu.pc
 	install -m 644 kernel/60-fluidnpu.rules $(DESTDIR)/usr/lib/udev/rules.d/
+	install -m 644 userspace/daemon/fluidnpud.socket $(DESTDIR)/usr/lib/systemd/system/
+	sed 's|@PREFIX@|$(PREFIX)|' userspace/daemon/fluidnpud.service.in \
+		> $(DESTDIR)/usr/lib/systemd/system/fluidnpud.service
 	@echo "The kernel module is fluidnpu.ko here; load it where the device is: insmod fluidnpu.ko"
 
 # Changed lines only: what is committed was read by people and stays as it is. QEMU's part
@@ -265,6 +273,11 @@ $(OUT)/bin/npucc: $(call obj,$(npucc_src)) $(OUT)/obj/gen/onnx.pb-c.o $(LIB).a
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS_NPUCC)
+
+$(OUT)/bin/fluidnpud: $(call obj,$(daemon_src) $(common_src)) $(LIB).a
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS_LIB) $(LIBS_TOOLS) $(LIBS_DAEMON)
 
 # A tool is tools/NAME.c and what belongs to it, tools/NAME_*.c.
 define tool

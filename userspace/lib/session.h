@@ -22,7 +22,9 @@
 #ifndef FNPU_SESSION_H
 #define FNPU_SESSION_H
 
+#include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
 #include "context.h"
 #include "fluidnpu.h"
@@ -173,6 +175,18 @@ struct fnpu_session {
 	struct fnpu_error error;
 };
 
+static inline int index_init(struct index_queue *q, uint32_t room)
+{
+	q->items = calloc(room, sizeof(*q->items));
+	q->room = room;
+	return q->items ? 0 : -ENOMEM;
+}
+
+static inline uint32_t index_peek(const struct index_queue *q, uint32_t i)
+{
+	return q->items[(q->head + i) % q->room];
+}
+
 static inline void index_push(struct index_queue *q, uint32_t index)
 {
 	q->items[(q->head + q->count++) % q->room] = index;
@@ -189,6 +203,9 @@ static inline uint32_t index_pop(struct index_queue *q)
 
 /** fnpu_session_host_ns() - host time that only goes forward (session_wait.c) */
 int64_t fnpu_session_host_ns(void);
+
+/** fnpu_session_deadline() - host time after @timeout_ns; negative for no limit */
+int64_t fnpu_session_deadline(int64_t timeout_ns);
 
 /** fnpu_session_now() - device time, or the best guess (session_wait.c) */
 uint64_t fnpu_session_now(struct fnpu_session *s);

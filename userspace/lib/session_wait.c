@@ -62,7 +62,7 @@ int64_t fnpu_session_host_until(struct fnpu_session *s, uint64_t time)
 
 /* ---- waiting ---- */
 
-static int64_t deadline_of(int64_t timeout_ns)
+int64_t fnpu_session_deadline(int64_t timeout_ns)
 {
 	int64_t now;
 
@@ -172,7 +172,7 @@ int fnpu_local_poll(struct fnpu_session *s, struct fnpu_result *results, uint32_
 int fnpu_local_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
 		    int64_t timeout_ns)
 {
-	int64_t deadline = deadline_of(timeout_ns);
+	int64_t deadline = fnpu_session_deadline(timeout_ns);
 	int ret = 0;
 
 	release_taken(s);
@@ -190,7 +190,7 @@ int fnpu_local_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_
 
 int fnpu_local_drain(struct fnpu_session *s, int64_t timeout_ns)
 {
-	int64_t deadline = deadline_of(timeout_ns);
+	int64_t deadline = fnpu_session_deadline(timeout_ns);
 	int ret = 0;
 
 	release_taken(s);
