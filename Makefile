@@ -189,7 +189,7 @@ clean: ## remove what was built here (the cache stays)
 build: build-host module qemu $(models) ## all of it, without looking for missing packages
 build-host: $(PROGRAMS) $(LIB).so.$(VERSION) $(LIB).a
 	@:
-host-tests: $(host_tests:%=$(OUT)/tests/host/%)
+host-tests: $(host_tests:%=$(OUT)/tests/host/%) $(OUT)/tests/daemon/soak $(OUT)/bin/fluidnpud
 	@:
 vm-tests: $(patsubst %,$(OUT)/tests/vm/%,$(vm_tests) $(vm_programs)) $(examples)
 	@:
@@ -328,6 +328,13 @@ $(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) \
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka $(LIBS_NPUCC) $(LIBS_LIB) $(LIBS_TOOLS)
+
+# The daemon with many clients at once.
+$(OUT)/tests/daemon/soak: $(OUT)/obj/tests/daemon/soak.o $(OUT)/obj/tests/host/daemon_peer.o $(LIB).a
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS_LIB)
+$(OUT)/obj/tests/daemon/%.o: ALL_CFLAGS += -Itests/host
 
 # A fuzzer is tests/fuzz/fuzz_NAME.c and what belongs to it, fuzz_NAME_*.c.
 $(OUT)/obj/tests/fuzz/%.o: ALL_CFLAGS += -Itests/host
