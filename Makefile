@@ -324,7 +324,7 @@ $(OUT)/networks/%.fnpu: $(OUT)/networks/%.onnx $(OUT)/bin/npucc
 npucc_test_obj = $(filter-out %/main.o,$(call obj,$(npucc_src))) $(OUT)/obj/gen/onnx.pb-c.o
 
 $(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) \
-		$(call obj,$(common_src) $(sim_src)) $(npucc_test_obj) $(LIB).a
+		$(call obj,$(common_src) $(sim_src) $(daemon_parts)) $(npucc_test_obj) $(LIB).a
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka $(LIBS_NPUCC) $(LIBS_LIB) $(LIBS_TOOLS)
