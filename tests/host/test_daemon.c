@@ -514,16 +514,19 @@ static void samples_over_the_quota_are_refused_and_the_others_served(void **stat
 
 static void what_a_dead_client_had_is_free_again(void **state)
 {
-	int conn;
+	int conn, other;
 
 	(void)state;
 	start("--client-samples", "64", NULL);
+	other = peer_connect(socket_path);	/* the client lives on */
+	peer_hello(other);
 	for (int i = 0; i < 100; i++) {
 		conn = peer(64);	/* all of it */
 		assert_int_equal(peer_submit(conn, 0, 64, 0), 0);
 		close(conn);
 	}
 	expect_alive();
+	close(other);
 	stop();
 }
 
@@ -701,7 +704,7 @@ static void a_long_queue_of_another_client_is_no_reason_to_wait(void **state)
 	assert_int_equal(read(out[0], &num, sizeof(num)), sizeof(num));
 	print_message("%u of %u samples of the other client ended before the last of these %u\n", num,
 		      count, few);
-	assert_in_range(num, 0, most);
+	assert_in_range(num, few / 2, most);	/* they take turns, whoever was seen first */
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	for (int i = 0; i < 2; i++) {
