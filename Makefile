@@ -46,7 +46,7 @@ common_src := $(wildcard tools/common/*.c)
 sim_src := $(wildcard tools/sim/*.c)
 host_tests := $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c))
 host_helpers := $(filter-out $(host_tests:%=tests/host/%.c),$(wildcard tests/host/*.c))
-fuzzers := core file onnx
+fuzzers := core file onnx daemon
 vm_tests := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/test_*.c))
 examples := $(patsubst userspace/examples/%.c,$(OUT)/examples/%,$(wildcard userspace/examples/*.c))
 # programs for the guest that are no tests by themselves
@@ -97,7 +97,7 @@ vm: ## an interactive shell in the VM, with the device, the tools and the work t
 
 NAME ?= core
 TIME ?= 600
-fuzz: ## fuzz the part NAME (core, file, onnx) for TIME seconds
+fuzz: ## fuzz the part NAME (core, file, onnx, daemon) for TIME seconds
 	$(if $(filter $(fuzzers),$(NAME)),,$(error no fuzzer '$(NAME)': NAME is one of $(fuzzers)))
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build
@@ -348,6 +348,7 @@ $(OUT)/tests/fuzz/fuzz_$(1): $$(call obj,$$(wildcard tests/fuzz/fuzz_$(1).c test
 	$$(Q)$$(CC) $$(SANITIZE) -fsanitize=fuzzer -o $$@ $$^ -lcmocka $$(LIBS_NPUCC) $$(LIBS_LIB)
 endef
 $(foreach f,$(fuzzers),$(eval $(call fuzzer,$(f))))
+$(OUT)/tests/fuzz/fuzz_daemon: $(call obj,userspace/daemon/request.c $(daemon_parts))
 
 $(OUT)/tests/fuzz/seeds: $(OUT)/obj/tests/fuzz/seeds.o $(call obj,$(host_helpers)) \
 		$(npucc_test_obj) $(LIB).a

@@ -52,9 +52,13 @@ static const struct fnpud_buffer good_buffer = {
 	.bytes = 1024,
 };
 
-/** struct submit - a SUBMIT of two */
+/** struct submit - a SUBMIT of two: struct fnpud_submit, with its array as one of known size */
 struct submit {
-	struct fnpud_submit m;
+	struct {
+		struct fnpud_header header;
+		uint32_t count;
+		uint32_t reserved;
+	} m;
 	struct fnpud_sample samples[2];
 };
 
