@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #define _GNU_SOURCE	/* accept4() */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,9 @@ static int passed_socket(struct fnpud_listener *l)
 	if (num != 1 || sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_SEQPACKET, 1, NULL, 0) <= 0)
 		return cli_error("systemd passed something else than one listening ListenSequentialPacket= socket");
 	l->fd = SD_LISTEN_FDS_START;
+	/* it may be one that waits, and this daemon never does */
+	if (fcntl(l->fd, F_SETFL, O_NONBLOCK))
+		return cli_error("the socket that systemd passed cannot be used: %s", strerror(errno));
 	return 1;
 }
 
