@@ -23,7 +23,7 @@ CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror \
 	-ffp-contract=off -fPIC -MMD -MP \
 	-Iuapi -Iqemu-device/core -Iuserspace/include -Iuserspace/lib -Iuserspace/sched \
-	-Iuserspace/npucc -I$(OUT)/gen -I/usr/include/libdrm $(SANITIZE) $(CFLAGS)
+	-Iuserspace/npucc -Iuserspace/daemon -Itools -I$(OUT)/gen -I/usr/include/libdrm $(SANITIZE) $(CFLAGS)
 
 JOBS := $(shell nproc)
 PREFIX ?= /usr/local
@@ -33,15 +33,20 @@ VERSION := 1.0.0
 LIBS_NPUCC = -lprotobuf-c -lcjson -lz -lm
 LIBS_LIB = -ldrm -luring -lcjson -lz -lm -lpthread
 LIBS_TOOLS = -lpng
+LIBS_DAEMON = -lmicrohttpd -lsystemd
 
 core_src := $(wildcard qemu-device/core/*.c)
-lib_src := $(wildcard userspace/lib/*.c userspace/sched/*.c)
+# The library speaks the daemon's protocol.
+lib_src := $(wildcard userspace/lib/*.c userspace/sched/*.c) userspace/daemon/protocol.c
 npucc_src := $(wildcard userspace/npucc/*.c)
+daemon_src := $(filter-out $(lib_src),$(wildcard userspace/daemon/*.c))
+# what needs no daemon around it
+daemon_parts := $(addprefix userspace/daemon/,admission.c metrics.c)
 common_src := $(wildcard tools/common/*.c)
 sim_src := $(wildcard tools/sim/*.c)
 host_tests := $(patsubst tests/host/%.c,%,$(wildcard tests/host/test_*.c))
 host_helpers := $(filter-out $(host_tests:%=tests/host/%.c),$(wildcard tests/host/*.c))
-fuzzers := core file onnx
+fuzzers := core file onnx daemon
 vm_tests := $(patsubst tests/vm/%.c,%,$(wildcard tests/vm/test_*.c))
 examples := $(patsubst userspace/examples/%.c,$(OUT)/examples/%,$(wildcard userspace/examples/*.c))
 # programs for the guest that are no tests by themselves
@@ -54,8 +59,9 @@ obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 LIB := $(OUT)/lib/libfluidnpu
 # what --help says is what the page says; tools/man/TOOL.h2m has its name and examples
-MAN_PAGES = $(patsubst $(OUT)/bin/%,$(OUT)/man/%.1,$(PROGRAMS)) $(OUT)/man/libfluidnpu.7
-PROGRAMS := $(addprefix $(OUT)/bin/,npucc npurun npustat npusim npuload nputrace)
+TOOLS := npucc npurun npustat npusim npuload nputrace
+PROGRAMS := $(addprefix $(OUT)/bin/,$(TOOLS) fluidnpud)
+MAN_PAGES := $(TOOLS:%=$(OUT)/man/%.1) $(OUT)/man/libfluidnpu.7 $(OUT)/man/fluidnpud.8
 
 .PHONY: help all run check vm clean install uninstall format lint build module qemu kernel \
 	build-host build-vm host-tests vm-tests fuzz fuzz-build fuzz-programs
@@ -94,7 +100,7 @@ vm: ## an interactive shell in the VM, with the device, the tools and the work t
 
 NAME ?= core
 TIME ?= 600
-fuzz: ## fuzz the part NAME (core, file, onnx) for TIME seconds
+fuzz: ## fuzz the part NAME (core, file, onnx, daemon) for TIME seconds
 	$(if $(filter $(fuzzers),$(NAME)),,$(error no fuzzer '$(NAME)': NAME is one of $(fuzzers)))
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build
@@ -148,11 +154,11 @@ bench-runtime: ## what an inference costs the guest's CPU: system calls, instruc
 	@$(MAKE) --no-print-directory -j$(JOBS) build $(models:.fnpu=.exits)
 	@tools/bench-runtime
 
-install: ## install library, headers, tools and udev rule under PREFIX (/usr/local)
+install: ## install library, headers, tools, daemon and udev rule under PREFIX (/usr/local)
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -j$(JOBS) build-host
-	install -d $(DESTDIR)$(PREFIX)/{bin,lib/pkgconfig,include/fluidnpu,share/man/man{1,7}} \
-		$(DESTDIR)/usr/lib/udev/rules.d
+	install -d $(DESTDIR)$(PREFIX)/{bin,lib/pkgconfig,include/fluidnpu,share/man/man{1,7,8}} \
+		$(DESTDIR)/usr/lib/udev/rules.d $(DESTDIR)/usr/lib/systemd/system
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(LIB).a $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(LIB).so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/
@@ -163,7 +169,11 @@ install: ## install library, headers, tools and udev rule under PREFIX (/usr/loc
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/libfluidnpu.pc
 	install -m 644 $(OUT)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 $(OUT)/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
+	install -m 644 $(OUT)/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 kernel/60-fluidnpu.rules $(DESTDIR)/usr/lib/udev/rules.d/
+	install -m 644 userspace/daemon/fluidnpud.socket $(DESTDIR)/usr/lib/systemd/system/
+	sed 's|@PREFIX@|$(PREFIX)|' userspace/daemon/fluidnpud.service.in \
+		> $(DESTDIR)/usr/lib/systemd/system/fluidnpud.service
 	@echo "The kernel module is fluidnpu.ko here; load it where the device is: insmod fluidnpu.ko"
 
 # Changed lines only: what is committed was read by people and stays as it is. QEMU's part
@@ -191,7 +201,7 @@ clean: ## remove what was built here (the cache stays)
 build: build-host module qemu $(models) ## all of it, without looking for missing packages
 build-host: $(PROGRAMS) $(LIB).so.$(VERSION) $(LIB).a $(MAN_PAGES)
 	@:
-host-tests: $(host_tests:%=$(OUT)/tests/host/%)
+host-tests: $(host_tests:%=$(OUT)/tests/host/%) $(OUT)/tests/daemon/soak $(OUT)/bin/fluidnpud
 	@:
 vm-tests: $(patsubst %,$(OUT)/tests/vm/%,$(vm_tests) $(vm_programs)) $(examples)
 	@:
@@ -276,6 +286,11 @@ $(OUT)/bin/npucc: $(call obj,$(npucc_src)) $(OUT)/obj/gen/onnx.pb-c.o $(LIB).a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS_NPUCC)
 
+$(OUT)/bin/fluidnpud: $(call obj,$(daemon_src) $(common_src)) $(LIB).a
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS_LIB) $(LIBS_TOOLS) $(LIBS_DAEMON)
+
 # A tool is tools/NAME.c and what belongs to it, tools/NAME_*.c.
 define tool
 $(OUT)/bin/$(1): $$(call obj,$$(wildcard tools/$(1).c tools/$(1)_*.c) $$(common_src)) $$(LIB).a
@@ -302,6 +317,10 @@ $(OUT)/man/%.1: $(OUT)/bin/% tools/man/%.h2m
 	$(call msg,MAN,$@)
 	@mkdir -p $(@D)
 	$(Q)help2man --no-info --include tools/man/$*.h2m --output $@ $<
+$(OUT)/man/%.8: $(OUT)/bin/% tools/man/%.h2m
+	$(call msg,MAN,$@)
+	@mkdir -p $(@D)
+	$(Q)help2man --no-info --section 8 --include tools/man/$*.h2m --output $@ $<
 $(OUT)/man/%.7: userspace/lib/%.7
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
@@ -331,12 +350,18 @@ $(OUT)/networks/%.fnpu: $(OUT)/networks/%.onnx $(OUT)/bin/npucc
 npucc_test_obj = $(filter-out %/main.o,$(call obj,$(npucc_src))) $(OUT)/obj/gen/onnx.pb-c.o
 
 $(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) \
-		$(call obj,$(common_src) $(sim_src)) $(npucc_test_obj) $(LIB).a
+		$(call obj,$(common_src) $(sim_src) $(daemon_parts)) $(npucc_test_obj) $(LIB).a
 	$(call msg,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka $(LIBS_NPUCC) $(LIBS_LIB) $(LIBS_TOOLS)
 
 $(OUT)/tests/host/test_npustat_view: $(call obj,$(wildcard tools/npustat_*.c))
+# The daemon with many clients at once.
+$(OUT)/tests/daemon/soak: $(OUT)/obj/tests/daemon/soak.o $(OUT)/obj/tests/host/daemon_peer.o $(LIB).a
+	$(call msg,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(LIBS_LIB)
+$(OUT)/obj/tests/daemon/%.o: ALL_CFLAGS += -Itests/host
 
 # A fuzzer is tests/fuzz/fuzz_NAME.c and what belongs to it, fuzz_NAME_*.c.
 $(OUT)/obj/tests/fuzz/%.o: ALL_CFLAGS += -Itests/host
@@ -350,6 +375,7 @@ $(OUT)/tests/fuzz/fuzz_$(1): $$(call obj,$$(wildcard tests/fuzz/fuzz_$(1).c test
 	$$(Q)$$(CC) $$(SANITIZE) -fsanitize=fuzzer -o $$@ $$^ -lcmocka $$(LIBS_NPUCC) $$(LIBS_LIB)
 endef
 $(foreach f,$(fuzzers),$(eval $(call fuzzer,$(f))))
+$(OUT)/tests/fuzz/fuzz_daemon: $(call obj,userspace/daemon/request.c $(daemon_parts))
 
 $(OUT)/tests/fuzz/seeds: $(OUT)/obj/tests/fuzz/seeds.o $(call obj,$(host_helpers)) \
 		$(npucc_test_obj) $(LIB).a

@@ -21,6 +21,8 @@ BUILD=(
 	gcc libc6-dev make pkg-config libdrm-dev liburing-dev libcjson-dev
 	libprotobuf-c-dev protobuf-c-compiler libonnx-dev zlib1g-dev libpng-dev
 	libncurses-dev libcmocka-dev dataset-fashion-mnist help2man
+	# the daemon
+	libsystemd-dev libmicrohttpd-dev
 	# the kernel module, and the debug kernel
 	flex bison bc libelf-dev libssl-dev pahole xz-utils
 	# QEMU

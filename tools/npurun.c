@@ -85,9 +85,11 @@ static const char usage[] =
 "Inputs: IDX files of images (also .gz), float32 .npy of shape [N, C, H, W], PNG images.\n"
 "\n"
 "  --model FILE        compiled network (made by npucc)\n"
-"  --backend NAME      kmd: the kernel driver (default); emu: the NPU emulated in-process\n"
+"  --backend NAME      kmd: the kernel driver (default); emu: the NPU emulated in-process;\n"
+"                      daemon: fluidnpud, which other processes use as well\n"
 "  --device WHAT       kmd: device file (default " FNPU_DEVICE_PATH "); emu: properties of the\n"
-"                      NPU that are not the default, as functional=off,max_stack=1\n"
+"                      NPU that are not the default, as functional=off,max_stack=1; daemon: its\n"
+"                      socket (default /run/fluidnpud.sock)\n"
 "  --submit HOW        uring or ioctl (default: io_uring where it is allowed)\n"
 "  --policy P          scheduling policy: adaptive (default), serial, lazy, fluid, fluid+, ...,\n"
 "                      as NAME[:parameter=value,...]; npusim --list-policies tells of all\n"
@@ -152,7 +154,7 @@ static void print_and_exit(const char *text)
 
 static void set_option(struct options *o, int option)
 {
-	static const char *const backends[] = { "kmd", "emu", NULL };
+	static const char *const backends[] = { "kmd", "emu", "daemon", NULL };
 	static const char *const submissions[] = { "uring", "ioctl", NULL };
 	static const char *const progress[] = { "auto", "always", "never", NULL };
 
@@ -216,7 +218,7 @@ static void parse_options(struct options *o, int argc, char **argv)
 {
 	int option;
 
-	*o = (struct options){ .backend = "kmd", .policy = "adaptive", .progress = "auto" };
+	*o = (struct options){ .backend = "kmd", .progress = "auto" };
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		set_option(o, option);
 	o->inputs = argv + optind;
@@ -225,6 +227,8 @@ static void parse_options(struct options *o, int argc, char **argv)
 		cli_usage_error("which network? Give --model MODEL.fnpu (npucc makes one from ONNX)");
 	if (!o->num_inputs && !o->trace)
 		cli_usage_error("nothing to classify: give at least one input file");
+	if (!strcmp(o->backend, "daemon") && (o->policy || o->batch || o->submission))
+		cli_usage_error("--policy, --batch and --submit are the daemon's: give them to fluidnpud");
 	if (o->trace && (o->num_inputs || o->labels || o->logits_dir))
 		cli_usage_error("--trace computes nothing: it goes without inputs, --labels and --logits");
 }
@@ -359,6 +363,13 @@ static int open_session(struct run *run)
 	return 0;
 }
 
+static const char *policy_name(const struct options *o)
+{
+	if (!strcmp(o->backend, "daemon"))
+		return "of the daemon";
+	return o->policy ? o->policy : "adaptive";
+}
+
 static int setup(struct run *run)
 {
 	const struct options *o = run->options;
@@ -389,7 +400,7 @@ static int setup(struct run *run)
 	run->report.device = fnpu_device_info(run->device);
 	run->report.all_exits = o->all_exits;
 	run->report.model_path = o->model;
-	run->report.policy = o->policy;
+	run->report.policy = policy_name(o);
 	run->report.submission = fnpu_session_submission(run->session);
 	run->report.first_queued = UINT64_MAX;
 	return 0;

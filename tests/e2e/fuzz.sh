@@ -43,7 +43,7 @@ show() {
 }
 
 # two at a time: one processor each
-names=(core file onnx)
+names=(core file onnx daemon)
 rm -f "$logs"/*.status
 for name in "${names[@]}"; do
 	while (($(jobs -rp | wc -l) >= 2)); do

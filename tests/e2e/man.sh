@@ -42,7 +42,7 @@ functions() {
 		<(grep -oE '^\.Fn fnpu_[a-z_]+' "$page" | cut -c5- | sort -u)
 }
 check "libfluidnpu: it names all functions, and no others" functions
-for name in npucc npurun npusim npuload npustat nputrace; do
+for name in npucc npurun npusim npuload npustat nputrace fluidnpud; do
 	check "$name has a page" test -e "$(compgen -G "out/man/$name.[18]")"
 done
 done_testing

@@ -2,9 +2,10 @@
 /*
  * seeds - writes the inputs that a corpus starts from, made by the tests' own builders.
  *
- * usage: seeds core|file|onnx DIRECTORY
+ * usage: seeds core|daemon|file|onnx DIRECTORY
  *
- * fuzz_core needs none: what it interprets starts with a device that is set up.
+ * fuzz_core needs none: what it interprets starts with a device that is set up. Nor does
+ * fuzz_daemon, whose mutator knows messages.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -119,7 +120,7 @@ int main(int argc, char **argv)
 		write_files(argv[2]);
 	else if (argc == 3 && !strcmp(argv[1], "onnx"))
 		write_models(argv[2]);
-	else if (argc != 3 || strcmp(argv[1], "core"))
+	else if (argc != 3 || (strcmp(argv[1], "core") && strcmp(argv[1], "daemon")))
 		return 2;
 	return 0;
 }

@@ -63,7 +63,7 @@ static void missing_permission_names_the_group(void **state)
 static void unknown_backend_is_refused(void **state)
 {
 	(void)state;
-	expect_open("gpu", NULL, -EINVAL, "kmd or emu");
+	expect_open("gpu", NULL, -EINVAL, "kmd, emu or daemon");
 	expect_open("emu", "/dev/fluidnpu", -EINVAL, "unknown property '/dev/fluidnpu'");
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a back end does for the library. Two exist: the kernel driver
+ * What a back end does for the library. Two have an NPU: the kernel driver
  * (backend_kmd.c) and the NPU's model in-process (backend_emu.c). Both speak the
  * driver's structures (fluidnpu_drm.h): jobs go in as struct drm_fluidnpu_job,
  * what happens comes out of an event ring in a BO as struct
  * drm_fluidnpu_event. So everything above this table is the same code for both.
+ * The third, backend_daemon.c, has whole sessions elsewhere, in fluidnpud.
  */
 #ifndef FNPU_BACKEND_H
 #define FNPU_BACKEND_H
@@ -68,6 +69,7 @@ struct fnpu_context {
 /**
  * struct fnpu_backend_ops - a back end
  * @name: by which it is chosen
+ * @default_path: what is opened when nothing is named
  * @job_failed: what to tell of a sample whose job ended with -EIO
  * @open: fill device->info but backend and path, set device->priv
  * @close: undo it
@@ -100,6 +102,7 @@ struct fnpu_context {
  */
 struct fnpu_backend_ops {
 	const char *name;
+	const char *default_path;
 	const char *job_failed;
 	int (*open)(struct fnpu_device *device, const char *path, struct fnpu_error *error);
 	void (*close)(struct fnpu_device *device);
@@ -129,5 +132,6 @@ struct fnpu_backend_ops {
 
 extern const struct fnpu_backend_ops fnpu_backend_kmd;
 extern const struct fnpu_backend_ops fnpu_backend_emu;
+extern const struct fnpu_backend_ops fnpu_backend_daemon;
 
 #endif /* FNPU_BACKEND_H */

@@ -697,6 +697,7 @@ static uint64_t emu_now(const struct fnpu_context *ctx)
 
 const struct fnpu_backend_ops fnpu_backend_emu = {
 	.name = "emu",
+	.default_path = "",
 	.job_failed = "its job failed on the NPU: it is not a program that this NPU can run",
 	.open = emu_open,
 	.close = emu_close,

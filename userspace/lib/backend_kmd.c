@@ -312,6 +312,7 @@ static int kmd_fd(const struct fnpu_context *ctx)
 
 const struct fnpu_backend_ops fnpu_backend_kmd = {
 	.name = "kmd",
+	.default_path = FNPU_DEVICE_PATH,
 	.job_failed = "its job failed on the NPU (the kernel log says why: dmesg)",
 	.open = kmd_open,
 	.close = kmd_close,

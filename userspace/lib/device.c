@@ -9,6 +9,7 @@
 static const struct fnpu_backend_ops *const backends[] = {
 	&fnpu_backend_kmd,	/* the default */
 	&fnpu_backend_emu,
+	&fnpu_backend_daemon,
 };
 
 static const struct fnpu_backend_ops *find_backend(const char *name)
@@ -32,10 +33,10 @@ int fnpu_device_open(const char *backend, const char *path,
 
 	fnpu_error_clear(error);
 	if (!ops)
-		return fnpu_fail(error, -EINVAL, "there is no back end \"%s\": use kmd or emu",
+		return fnpu_fail(error, -EINVAL, "there is no back end \"%s\": use kmd, emu or daemon",
 				 backend);
 	if (!path)
-		path = ops == &fnpu_backend_kmd ? FNPU_DEVICE_PATH : "";
+		path = ops->default_path;
 
 	device = calloc(1, sizeof(*device));
 	if (!device)

@@ -323,6 +323,11 @@ const void *fnpu_file_section(const struct fnpu_file *file, uint32_t type, size_
 	return file->data + file->section[type].offset;
 }
 
+const struct fnpu_file_header *fnpu_file_head(const struct fnpu_file *f)
+{
+	return (const struct fnpu_file_header *)f->data;
+}
+
 const struct fluidnpu_hw_program *fnpu_file_program(const struct fnpu_file *file)
 {
 	return (const void *)(file->data + file->section[FNPU_SECTION_PROGRAM].offset);

@@ -58,6 +58,9 @@ void fnpu_file_free(struct fnpu_file *file);
  */
 const void *fnpu_file_section(const struct fnpu_file *file, uint32_t type, size_t *bytes);
 
+/** fnpu_file_head() - of the file: by its size and checksum two files are the same */
+const struct fnpu_file_header *fnpu_file_head(const struct fnpu_file *file);
+
 /** fnpu_file_program() - header of the program section */
 const struct fluidnpu_hw_program *fnpu_file_program(const struct fnpu_file *file);
 

@@ -44,13 +44,6 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static int index_init(struct index_queue *q, uint32_t room)
-{
-	q->items = calloc(room, sizeof(*q->items));
-	q->room = room;
-	return q->items ? 0 : -ENOMEM;
-}
-
 static int open_tables(struct fnpu_session *s, struct fnpu_error *error)
 {
 	s->slots = calloc(s->num_slots, sizeof(*s->slots));

@@ -22,7 +22,9 @@
 #ifndef FNPU_SESSION_H
 #define FNPU_SESSION_H
 
+#include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
 #include "context.h"
 #include "fluidnpu.h"
@@ -198,6 +200,18 @@ struct fnpu_session {
 	struct fnpu_error error;
 };
 
+static inline int index_init(struct index_queue *q, uint32_t room)
+{
+	q->items = calloc(room, sizeof(*q->items));
+	q->room = room;
+	return q->items ? 0 : -ENOMEM;
+}
+
+static inline uint32_t index_peek(const struct index_queue *q, uint32_t i)
+{
+	return q->items[(q->head + i) % q->room];
+}
+
 static inline void index_push(struct index_queue *q, uint32_t index)
 {
 	q->items[(q->head + q->count++) % q->room] = index;
@@ -214,6 +228,9 @@ static inline uint32_t index_pop(struct index_queue *q)
 
 /** fnpu_session_host_ns() - host time that only goes forward (session_wait.c) */
 int64_t fnpu_session_host_ns(void);
+
+/** fnpu_session_deadline() - host time after @timeout_ns; negative for no limit */
+int64_t fnpu_session_deadline(int64_t timeout_ns);
 
 /** fnpu_session_now() - device time, or the best guess (session_wait.c) */
 uint64_t fnpu_session_now(struct fnpu_session *s);
@@ -232,6 +249,9 @@ void fnpu_session_break(struct fnpu_session *s, int error);
 
 /** fnpu_session_cancel_slot() - true: the sample has its result; false: it runs (session_run.c) */
 bool fnpu_session_cancel_slot(struct fnpu_session *s, uint32_t index);
+
+/** fnpu_session_count() - in its statistics, a sample that has got its result (session_run.c) */
+void fnpu_session_count(struct fnpu_session *s, const struct fnpu_result *result);
 
 /** fnpu_session_see_ends() - of the jobs whose samples have all left (session_wait.c) */
 void fnpu_session_see_ends(struct fnpu_session *s);

@@ -52,6 +52,18 @@ const char *fnpu_session_reason(const struct fnpu_session *s, int status)
 
 /* ---- events to results ---- */
 
+void fnpu_session_count(struct fnpu_session *s, const struct fnpu_result *result)
+{
+	if (result->status) {
+		s->stats.failed++;
+		s->stats.expired += result->status == -ETIMEDOUT;
+		s->stats.cancelled += result->status == -ECANCELED;
+		return;
+	}
+	s->stats.completed++;
+	s->stats.exits[result->exit_index]++;
+}
+
 static void finish_sample(struct fnpu_session *s, uint32_t index, int status)
 {
 	struct slot *slot = &s->slots[index];
@@ -61,15 +73,8 @@ static void finish_sample(struct fnpu_session *s, uint32_t index, int status)
 	fnpu_trace_result(s, index);
 	slot->state = SLOT_DONE;
 	index_push(&s->done, index);
-	if (status) {
-		s->stats.failed++;
-		s->stats.expired += status == -ETIMEDOUT;
-		s->stats.cancelled += status == -ECANCELED;
-		return;
-	}
-	s->stats.completed++;
-	s->stats.exits[slot->result.exit_index]++;
-	s->stats.late += slot->result.head.time > slot->deadline;
+	s->stats.late += !status && slot->result.head.time > slot->deadline;
+	fnpu_session_count(s, &slot->result);
 }
 
 static struct fnpu_head *slot_heads(struct fnpu_session *s, uint32_t index)

@@ -68,7 +68,7 @@ uint64_t fnpu_local_time(struct fnpu_session *s)
 
 /* ---- waiting ---- */
 
-static int64_t deadline_of(int64_t timeout_ns)
+int64_t fnpu_session_deadline(int64_t timeout_ns)
 {
 	int64_t now;
 
@@ -139,7 +139,7 @@ static bool is_busy(const struct fnpu_session *s)
 
 void fnpu_session_see_ends(struct fnpu_session *s)
 {
-	const int64_t deadline = deadline_of(JOB_END_NS);
+	const int64_t deadline = fnpu_session_deadline(JOB_END_NS);
 	int ret = 0;
 
 	while (!ret && !s->broken && !s->running && !s->waiting && is_busy(s)) {
@@ -209,7 +209,7 @@ int fnpu_local_poll(struct fnpu_session *s, struct fnpu_result *results, uint32_
 int fnpu_local_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
 		    int64_t timeout_ns)
 {
-	int64_t deadline = deadline_of(timeout_ns);
+	int64_t deadline = fnpu_session_deadline(timeout_ns);
 	int ret = 0;
 
 	release_taken(s);
@@ -247,7 +247,7 @@ int fnpu_local_wait_until(struct fnpu_session *s, struct fnpu_result *results, u
 
 int fnpu_local_drain(struct fnpu_session *s, int64_t timeout_ns)
 {
-	int64_t deadline = deadline_of(timeout_ns);
+	int64_t deadline = fnpu_session_deadline(timeout_ns);
 	int ret = 0;
 
 	release_taken(s);

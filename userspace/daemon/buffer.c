@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#define _GNU_SOURCE	/* F_GET_SEALS */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dma-buf.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "buffer.h"
+#include "error.h"
+
+static bool is_dmabuf(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && fs.f_type == DMA_BUF_MAGIC;
+}
+
+static int check_memfd(int fd, struct fnpu_error *error)
+{
+	const int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0)
+		return fnpu_fail(error, -EINVAL,
+				 "the buffer is neither a memfd nor a dma-buf: use memfd_create() with MFD_ALLOW_SEALING");
+	if (!(seals & F_SEAL_SHRINK))
+		return fnpu_fail(error, -EINVAL,
+				 "the memfd can shrink: seal it with F_SEAL_SHRINK before it is sent");
+	return 0;
+}
+
+static int check_size(int fd, bool dmabuf, uint64_t bytes, struct fnpu_error *error)
+{
+	const off_t end = lseek(fd, 0, SEEK_END);
+
+	if (end < 0)
+		return fnpu_fail(error, -EINVAL, "the buffer's size cannot be told: %s",
+				 strerror(errno));
+	if ((uint64_t)end < bytes)
+		return fnpu_fail(error, -EINVAL, "the %s has %lld bytes, not %llu",
+				 dmabuf ? "dma-buf" : "memfd", (long long)end,
+				 (unsigned long long)bytes);
+	return 0;
+}
+
+int fnpud_memory_map(struct fnpud_memory *m, int fd, uint64_t bytes, struct fnpu_error *error)
+{
+	const bool dmabuf = is_dmabuf(fd);
+	int copy = -1;
+	void *map;
+	int ret;
+
+	ret = dmabuf ? 0 : check_memfd(fd, error);
+	if (!ret)
+		ret = check_size(fd, dmabuf, bytes, error);
+	if (ret)
+		return ret;
+	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return fnpu_fail(error, -errno, "the buffer cannot be mapped: %s", strerror(errno));
+	if (dmabuf) {
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (copy < 0) {
+			ret = fnpu_fail(error, -errno, "no descriptor for the dma-buf: %s",
+					strerror(errno));
+			munmap(map, bytes);
+			return ret;
+		}
+	}
+	*m = (struct fnpud_memory){ .map = map, .bytes = bytes, .dmabuf_fd = copy };
+	return 0;
+}
+
+void fnpud_memory_unmap(struct fnpud_memory *m)
+{
+	if (!m->map)
+		return;
+	if (m->dmabuf_fd >= 0)
+		close(m->dmabuf_fd);
+	munmap((void *)m->map, m->bytes);
+	m->map = NULL;
+}
+
+static int sync_dmabuf(const struct fnpud_memory *m, uint64_t flags)
+{
+	const struct dma_buf_sync sync = { .flags = flags | DMA_BUF_SYNC_READ };
+	int ret;
+
+	if (!m->map || m->dmabuf_fd < 0)
+		return 0;
+	do {
+		ret = ioctl(m->dmabuf_fd, DMA_BUF_IOCTL_SYNC, &sync);
+	} while (ret && (errno == EINTR || errno == EAGAIN));
+	return ret ? -errno : 0;
+}
+
+/* Announcing a read waits for whoever writes the buffer, and one client's camera is no reason to. */
+static bool is_written(const struct fnpud_memory *m)
+{
+	struct pollfd p = { .fd = m->dmabuf_fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) <= 0;
+}
+
+int fnpud_memory_begin(const struct fnpud_memory *m)
+{
+	if (m->map && m->dmabuf_fd >= 0 && is_written(m))
+		return -EBUSY;
+	return sync_dmabuf(m, DMA_BUF_SYNC_START);
+}
+
+void fnpud_memory_end(const struct fnpud_memory *m)
+{
+	sync_dmabuf(m, DMA_BUF_SYNC_END);
+}

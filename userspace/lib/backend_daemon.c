@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The `daemon` back end: sessions whose scheduler is in fluidnpud, which several processes share.
+ *
+ * The device is a connection that tells what the NPU is and what it has counted. Each session has
+ * a connection of its own (backend_daemon_session.c), so that sessions of several threads do not
+ * wait for each other. Nothing here has an NPU: there are no buffers and no contexts.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "backend_daemon.h"
+#include "error.h"
+
+/**
+ * struct daemon_device - @conn, which one thread at a time may use
+ * @message: what was received
+ */
+struct daemon_device {
+	int conn;
+	pthread_mutex_t lock;
+	uint64_t message[FNPUD_MESSAGE_BYTES / sizeof(uint64_t)];
+};
+
+/* ---- messages ---- */
+
+int daemon_send(int conn, const void *message, size_t bytes, int fd)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { .iov_base = (void *)message, .iov_len = bytes };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (fd >= 0) {
+		struct cmsghdr *c;
+
+		msg.msg_control = control;
+		msg.msg_controllen = sizeof(control);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	}
+	do {
+		n = sendmsg(conn, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+int daemon_receive(int conn, struct fnpud_header *message)
+{
+	ssize_t n;
+
+	/*
+	 * A daemon that closes before it has read all resets the connection: that is said once, before
+	 * what it has still sent.
+	 */
+	do {
+		n = recv(conn, message, FNPUD_MESSAGE_BYTES, MSG_DONTWAIT);
+	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (n <= 0)
+		return n ? -errno : 0;
+	if ((size_t)n < sizeof(*message) || message->bytes != (size_t)n)
+		return -EPROTO;
+	return (int)n;
+}
+
+int daemon_await(int conn)
+{
+	struct pollfd p = { .fd = conn, .events = POLLIN };
+	int n;
+
+	do {
+		n = poll(&p, 1, DAEMON_ANSWER_MS);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n ? 0 : -ETIMEDOUT;
+}
+
+int daemon_answer(const struct fnpud_header *message, int got, uint32_t type, size_t bytes,
+		  struct fnpu_error *error)
+{
+	const struct fnpud_error *e = (const struct fnpud_error *)message;
+
+	if (!got)
+		return fnpu_fail(error, -ENODEV, "fluidnpud has hung up: see its log");
+	if (got < 0)
+		return fnpu_fail(error, got, "no answer of fluidnpud: %s", strerror(-got));
+	if (message->type == FNPUD_ERROR && (size_t)got == sizeof(*e) && e->error < 0)
+		return fnpu_fail(error, e->error, "%.*s", (int)sizeof(e->text) - 1, e->text);
+	if (message->type != type || (size_t)got != bytes)
+		return fnpu_fail(error, -EPROTO,
+				 "fluidnpud answers what was not asked: install library and daemon of one release");
+	return 0;
+}
+
+/* Ask, on a connection on which nothing else can come. */
+static int ask(int conn, const void *message, size_t bytes, struct fnpud_header *answer,
+	       uint32_t type, size_t answer_bytes, struct fnpu_error *error)
+{
+	int ret = daemon_send(conn, message, bytes, -1);
+
+	/* who hangs up at once has said why */
+	if (!ret || ret == -EPIPE)
+		ret = daemon_await(conn);
+	if (!ret)
+		ret = daemon_receive(conn, answer);
+	else
+		ret = ret == -EAGAIN ? -ETIMEDOUT : ret;
+	return daemon_answer(answer, ret, type, answer_bytes, error);
+}
+
+/* ---- connecting ---- */
+
+static int connect_failed(const char *path, int err, struct fnpu_error *error)
+{
+	switch (err) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return fnpu_fail(error, -ENOENT,
+				 "no fluidnpud at %s: start it (systemctl start fluidnpud.socket), or use --backend kmd",
+				 path);
+	case EACCES:
+		return fnpu_fail(error, -EACCES,
+				 "no permission to connect to %s: ask for membership in its group (ls -l %s)",
+				 path, path);
+	default:
+		return fnpu_fail(error, -err, "cannot connect to %s: %s", path, strerror(err));
+	}
+}
+
+static int open_socket(const char *path, struct fnpu_error *error)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int conn, ret;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return fnpu_fail(error, -ENAMETOOLONG, "the path %.100s... is too long for a socket", path);
+	strcpy(address.sun_path, path);
+	conn = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (conn < 0)
+		return fnpu_fail(error, -errno, "no socket: %s", strerror(errno));
+	do {
+		ret = connect(conn, (const struct sockaddr *)&address, sizeof(address)) ? errno : 0;
+	} while (ret == EINTR);
+	if (!ret)
+		return conn;
+	close(conn);
+	return connect_failed(path, ret, error);
+}
+
+int daemon_connect(const char *path, struct fnpud_device *device, struct fnpu_error *error)
+{
+	const struct fnpud_hello hello = {
+		.header = { .type = FNPUD_HELLO, .bytes = sizeof(hello) },
+		.magic = FNPUD_MAGIC,
+		.version = FNPUD_VERSION,
+	};
+	struct fnpud_header *answer = malloc(FNPUD_MESSAGE_BYTES);
+	int conn, ret;
+
+	if (!answer)
+		return fnpu_fail(error, -ENOMEM, "out of memory");
+	conn = open_socket(path, error);
+	ret = conn;
+	if (conn >= 0)
+		ret = ask(conn, &hello, sizeof(hello), answer, FNPUD_DEVICE, sizeof(*device), error);
+	if (!ret)
+		memcpy(device, answer, sizeof(*device));
+	free(answer);
+	if (!ret)
+		return conn;
+	if (conn >= 0)
+		close(conn);
+	return ret;
+}
+
+/* ---- the device ---- */
+
+static int daemon_open(struct fnpu_device *device, const char *path, struct fnpu_error *error)
+{
+	struct daemon_device *d = calloc(1, sizeof(*d));
+	struct fnpud_device info;
+
+	if (!d)
+		return fnpu_fail(error, -ENOMEM, "out of memory");
+	d->conn = daemon_connect(path, &info, error);
+	if (d->conn < 0) {
+		int ret = d->conn;
+
+		free(d);
+		return ret;
+	}
+	pthread_mutex_init(&d->lock, NULL);
+	memcpy(device->info.driver, info.driver, sizeof(device->info.driver));
+	device->info.driver[sizeof(device->info.driver) - 1] = '\0';
+	device->info.hw_version = info.hw_version;
+	device->info.features = info.features;
+	device->info.clock_hz = info.clock_hz;
+	device->info.geometry = info.geometry;
+	device->priv = d;
+	return 0;
+}
+
+static void daemon_close(struct fnpu_device *device)
+{
+	struct daemon_device *d = device->priv;
+
+	close(d->conn);
+	pthread_mutex_destroy(&d->lock);
+	free(d);
+}
+
+static int daemon_counters(struct fnpu_device *device, struct fnpu_counters *counters)
+{
+	const struct fnpud_header m = { .type = FNPUD_COUNTERS, .bytes = sizeof(m) };
+	struct daemon_device *d = device->priv;
+	const struct fnpud_counted *c = (const struct fnpud_counted *)d->message;
+	int ret;
+
+	pthread_mutex_lock(&d->lock);
+	ret = ask(d->conn, &m, sizeof(m), (struct fnpud_header *)d->message, FNPUD_COUNTED,
+		  sizeof(*c), NULL);
+	if (!ret) {
+		counters->time = c->time;
+		memcpy(counters->values, c->values, sizeof(counters->values));
+	}
+	pthread_mutex_unlock(&d->lock);
+	return ret;
+}
+
+static int daemon_bo_create(struct fnpu_bo *bo, struct fnpu_error *error)
+{
+	(void)bo;
+	return fnpu_fail(error, -EOPNOTSUPP,
+			 "the NPU's buffers are fluidnpud's: sessions take inputs without them");
+}
+
+const struct fnpu_backend_ops fnpu_backend_daemon = {
+	.name = "daemon",
+	.default_path = FNPUD_SOCKET_PATH,
+	.job_failed = "its job failed on the NPU: fluidnpud's log, or the kernel's (dmesg), may say why",
+	.open = daemon_open,
+	.close = daemon_close,
+	.counters = daemon_counters,
+	.bo_create = daemon_bo_create,
+	.session_open = daemon_session_open,
+};
