@@ -65,7 +65,7 @@ struct fnpud_flow {
 
 /** struct fnpud_turns - flows that have samples, the one whose turn it is first */
 struct fnpud_turns {
-	TAILQ_HEAD(, fnpud_flow) flows;
+	TAILQ_HEAD(fnpud_flows, fnpud_flow) flows;
 	uint32_t count;
 };
 

@@ -307,11 +307,8 @@ static int send_results(struct fnpud_conn *conn)
 	uint32_t count = 0;
 	int ret;
 
-	TAILQ_FOREACH(task, &conn->answered, link) {
-		if (count == room)
-			break;
+	for (task = TAILQ_FIRST(&conn->answered); task && count < room; task = TAILQ_NEXT(task, link))
 		memcpy(to + (size_t)count++ * conn->record_bytes, task->record, conn->record_bytes);
-	}
 	*m = (struct fnpud_results){
 		.header = {
 			.type = FNPUD_RESULTS,
@@ -442,7 +439,7 @@ void fnpud_conn_drain(struct fnpud_server *server)
 
 	fill_error(&m, FNPUD_NONE, -ESHUTDOWN,
 		   "fluidnpud stops: it finishes the samples that it has got, and takes no others");
-	TAILQ_FOREACH(conn, &server->conns, link) {
+	for (conn = TAILQ_FIRST(&server->conns); conn; conn = TAILQ_NEXT(conn, link)) {
 		if (!conn->reply_bytes)
 			fnpud_conn_reply(conn, &m, sizeof(m));
 		mark_dirty(conn);

@@ -141,7 +141,7 @@ struct series {
 
 static void print_success(FILE *out, const char *name, const struct fnpud_model_metrics *m)
 {
-	print_series(out, name, m, NULL, NULL, m->success);
+	print_series(out, name, m, NULL, "", m->success);
 }
 
 static void print_failures(FILE *out, const char *name, const struct fnpud_model_metrics *m)
@@ -152,12 +152,12 @@ static void print_failures(FILE *out, const char *name, const struct fnpud_model
 
 static void print_exec_count(FILE *out, const char *name, const struct fnpud_model_metrics *m)
 {
-	print_series(out, name, m, NULL, NULL, m->stats.jobs);
+	print_series(out, name, m, NULL, "", m->stats.jobs);
 }
 
 static void print_count(FILE *out, const char *name, const struct fnpud_model_metrics *m)
 {
-	print_series(out, name, m, NULL, NULL, m->stats.job_samples);
+	print_series(out, name, m, NULL, "", m->stats.job_samples);
 }
 
 static void print_queue(FILE *out, const char *name, const struct fnpud_model_metrics *m)
@@ -172,7 +172,7 @@ static void print_compute(FILE *out, const char *name, const struct fnpud_model_
 
 static void print_pending(FILE *out, const char *name, const struct fnpud_model_metrics *m)
 {
-	print_series(out, name, m, NULL, NULL, m->pending);
+	print_series(out, name, m, NULL, "", m->pending);
 }
 
 static void print_exits(FILE *out, const char *name, const struct fnpud_model_metrics *m)
@@ -189,7 +189,7 @@ static void print_batches(FILE *out, const char *name, const struct fnpud_model_
 
 static void print_preemptions(FILE *out, const char *name, const struct fnpud_model_metrics *m)
 {
-	print_series(out, name, m, NULL, NULL, m->preemptions);
+	print_series(out, name, m, NULL, "", m->preemptions);
 }
 
 static const struct series series[] = {

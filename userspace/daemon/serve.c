@@ -264,12 +264,23 @@ static void count_times(struct fnpud_engine *e, const struct fnpud_task *task,
 	fnpud_histogram_add(&e->model->metrics.compute, compute);
 }
 
+/* The daemon ends: whoever starts it again opens what there is then. */
+static void engine_lost(struct fnpud_engine *e, int error)
+{
+	if (!e->server->lost)
+		cli_error("the NPU is lost (%s): %s", strerror(-error),
+			  fnpu_session_error(e->session));
+	e->server->lost = error;
+}
+
 static void take_result(struct fnpud_engine *e, const struct fnpu_result *r)
 {
 	struct fnpud_task *task = return_ticket(e, (uint32_t)r->user_data);
 	struct fnpud_model_metrics *m = &e->model->metrics;
 
 	m->preemptions += r->preempted;
+	if (r->status == -ENODEV)
+		engine_lost(e, r->status);
 	if (!task)
 		return;	/* its client has gone, and it is counted as that */
 	fill_record(e, task, r);
@@ -342,13 +353,6 @@ static void admit(struct fnpud_engine *e)
 		task->state = FNPUD_TASK_RUNNING;
 		task->ticket = take_ticket(e, task);
 	}
-}
-
-static void engine_lost(struct fnpud_engine *e, int error)
-{
-	if (!e->server->lost)
-		cli_error("the NPU is lost: %s", fnpu_session_error(e->session));
-	e->server->lost = error;
 }
 
 static void engine_run(struct fnpud_engine *e)

@@ -2,7 +2,7 @@
 /*
  * libfluidnpu: run early-exit networks on the FluidNPU.
  *
- *	fnpu_device_open()	/dev/fluidnpu, or the same NPU emulated in-process
+ *	fnpu_device_open()	/dev/fluidnpu, the same NPU emulated in-process, or a daemon's
  *	fnpu_model_load()	a compiled network (.fnpu, made by npucc)
  *	fnpu_session_open()	a scheduler with a bounded queue between both
  *	fnpu_session_submit()	a sample (one input) into the queue
@@ -16,7 +16,8 @@
  * Back ends: "kmd" is the kernel driver; "emu" runs the NPU's model in the
  * calling thread, for machines without the device. Results and device times of a
  * job are the same, bit for bit. Under emu device time is virtual: it passes
- * only while somebody polls or waits, as fast as the host computes.
+ * only while somebody polls or waits, as fast as the host computes. "daemon" is fluidnpud,
+ * where the sessions of several processes share one scheduler and its batches.
  *
  * Errors: functions return 0 (or a count) or a negative errno. What creates an
  * object also fills a struct fnpu_error with one sentence that says what to do
@@ -61,8 +62,9 @@ const char *fnpu_version(void);
 
 /**
  * struct fnpu_device_info - facts about an open device, which do not change
- * @backend: "kmd" or "emu"
- * @path: of the device file; emu: the properties that it was opened with, or ""
+ * @backend: "kmd", "emu" or "daemon"
+ * @path: of the device file; emu: the properties that it was opened with, or ""; daemon: of its
+ *	socket
  * @driver: name and version, as "fluidnpu 1.0.0"
  * @hw_version: major << 16 | minor of the register interface
  * @features: FLUIDNPU_FEATURE_*
@@ -91,16 +93,17 @@ struct fnpu_counters {
 
 /**
  * fnpu_device_open() - open an NPU
- * @backend: "kmd" or "emu"; NULL is "kmd"
+ * @backend: "kmd", "emu" or "daemon"; NULL is "kmd"
  * @path: kmd: the device file, NULL is FNPU_DEVICE_PATH; emu: in what the NPU differs from the
  *	default one, as "functional=off,max_stack=1": fields of struct fluidnpu_hw_geometry,
- *	clock_hz, and functional=off, which computes nothing and only models time; NULL: nothing
+ *	clock_hz, and functional=off, which computes nothing and only models time; NULL: nothing;
+ *	daemon: its socket, NULL is /run/fluidnpud.sock
  * @device: out; fnpu_device_close() it
  * @error: filled on failure; may be NULL
  *
  * Errors: -ENOENT no such device, -EACCES no permission, -ENODEV no FluidNPU behind
- * @path, -EPROTONOSUPPORT driver of another ABI, -EINVAL no such back end or property,
- * -ENOMEM.
+ * @path, -EPROTONOSUPPORT driver or daemon of another ABI, -EINVAL no such back end or
+ * property, -EUSERS and -EDQUOT the daemon has, or has for this process, no more room, -ENOMEM.
  */
 int fnpu_device_open(const char *backend, const char *path,
 		     struct fnpu_device **device, struct fnpu_error *error);
@@ -121,7 +124,8 @@ int fnpu_device_counters(struct fnpu_device *device, struct fnpu_counters *count
  * @bytes: not 0; rounded up to pages
  * @bo: out; fnpu_bo_free() it
  *
- * Any thread. Errors: -EINVAL, -ENOMEM, -ENOSPC no address space left, -ENODEV.
+ * Any thread. Errors: -EINVAL, -ENOMEM, -ENOSPC no address space left, -ENODEV,
+ * -EOPNOTSUPP with a daemon, which has the buffers.
  */
 int fnpu_bo_alloc(struct fnpu_device *device, size_t bytes,
 		  struct fnpu_bo **bo, struct fnpu_error *error);
@@ -299,6 +303,9 @@ int fnpu_trace_close(struct fnpu_trace *trace, struct fnpu_error *error);
  *	with equal ones. Copied
  * @trace: record what the session does (fnpu_trace_open()), or NULL: only if the environment says so.
  *	Must outlive the session
+ *
+ * With a daemon, @policy, @submission, @max_batch, @depth, @exit_shares and @trace are its own, and what
+ * stands here is not looked at; @queue_bound counts towards the process' quota there.
  */
 struct fnpu_session_options {
 	const char *policy;
@@ -421,6 +428,8 @@ struct fnpu_result {
  * @jobs: batches sent to the device
  * @job_samples: samples in them; divided by @jobs the mean batch
  * @batches: jobs of [i + 1] samples
+ *
+ * The last three are, with a daemon, of all clients that share this model's session.
  */
 struct fnpu_session_stats {
 	uint64_t submitted;
@@ -447,7 +456,8 @@ struct fnpu_session_stats {
  *
  * All memory is taken here; submitting and polling allocate nothing.
  * Errors: -EINVAL an option or a model that this device cannot run, -ENOMEM, -EPERM or
- * -ENOSYS when "uring" was asked for and the kernel refuses it, -ENODEV.
+ * -ENOSYS when "uring" was asked for and the kernel refuses it, -ENODEV. Of a daemon: -ENOENT it
+ * does not serve this model, -EDQUOT this process has all that it may.
  */
 int fnpu_session_open(struct fnpu_device *device, const struct fnpu_model *model,
 		      const struct fnpu_session_options *options,
@@ -553,7 +563,7 @@ int fnpu_session_fd(struct fnpu_session *session);
 /** fnpu_session_stats() - counts so far */
 void fnpu_session_stats(const struct fnpu_session *session, struct fnpu_session_stats *stats);
 
-/** fnpu_session_submission() - "uring", "ioctl" or "emu": how jobs get to the device */
+/** fnpu_session_submission() - "uring", "ioctl", "emu" or "daemon": how jobs get to the device */
 const char *fnpu_session_submission(const struct fnpu_session *session);
 
 /** fnpu_session_max_batch() - samples per job at most, after all limits */

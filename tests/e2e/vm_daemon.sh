@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# fluidnpud on the kernel driver: several npurun at once get the bytes that one gets without it, by
+# io_uring and by ioctl; one that is killed disturbs nobody; SIGTERM ends the daemon.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=tests/tap.sh
+. tests/tap.sh
+
+out=out/tests/daemon-vm
+images=t10k-images-idx3-ubyte.gz
+rm -rf "$out"
+mkdir -p "$out"
+tools/guest-image out/guest.cpio >&2
+
+# What the guest runs. Its shell is busybox's.
+read -r -d '' guest <<'END' || true
+images=/data/t10k-images-idx3-ubyte.gz
+run="npurun --model /models/fmnist-resnet3.fnpu --quiet"
+by="$run --backend daemon --device /tmp/npu.sock"
+serve() {
+	fluidnpud --model /models/fmnist-resnet3.fnpu --socket /tmp/npu.sock \
+		"$@" 2>>/out/daemon.log &
+	daemon=$!
+	while [ ! -S /tmp/npu.sock ]; do :; done
+}
+end() {
+	kill $daemon
+	wait $daemon
+	echo "$1 ended with status $?" >>/out/told
+}
+
+$run --limit 1000 --logits /out/alone $images
+for how in uring ioctl; do
+	echo "$how"
+	serve --submit $how
+	for i in 1 2 3 4; do
+		$by --limit 1000 --logits /out/$how$i $images &
+		clients="$clients $!"
+	done
+	# this one does not get far
+	$by $images &
+	victim=$!
+	$by --limit 64 $images
+	kill -9 $victim
+	for client in $clients; do
+		wait $client || echo "a client of $how failed" >>/out/told
+	done
+	clients=
+	$by --limit 500 --all-exits --logits /out/$how-all $images
+	end $how
+done
+END
+
+check "four clients, and one that is killed, by io_uring and by ioctl" \
+	tools/vm-run --initrd out/guest.cpio --device fluidnpu,bus=slot0 --deadline 200 \
+	--log out/tests/vm_daemon.log --out "$out" --cmd "$guest"
+
+same() {	# same NAME
+	local file
+	for file in "$out/alone"/*.npy; do
+		cmp "$file" "$out/$1/${file##*/}" || return 1
+	done
+	[[ -s $out/alone/exit2.npy ]]
+}
+for how in uring ioctl; do
+	for i in 1 2 3 4; do
+		check "$how: client $i has the bytes of one that is alone" same "$how$i"
+	done
+	check "$how: SIGTERM ended the daemon with status 0" \
+		grep -qx "$how ended with status 0" "$out/told"
+done
+check "no client failed" test "$(grep -c failed "$out/told")" = 0
+out/bin/npurun --backend emu --model out/models/fmnist-resnet3.fnpu --limit 500 --all-exits \
+	--logits "$out/emu-all" --quiet "/usr/share/datasets/fashion-mnist/$images"
+all_exits() {
+	for file in "$out/emu-all"/*.npy; do
+		cmp "$file" "$out/$1/${file##*/}" || return 1
+	done
+}
+for how in uring ioctl; do
+	check "$how: to the last exit, the emulator's bytes" all_exits "$how-all"
+done
+done_testing
