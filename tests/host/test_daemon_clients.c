@@ -256,6 +256,13 @@ static void descriptor_tells_when_to_poll(void **state)
 	stop();
 }
 
+/* A signal takes its time. */
+static void pause_daemon(void)
+{
+	assert_int_equal(kill(daemon_pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(daemon_pid, NULL, WUNTRACED), daemon_pid);
+}
+
 static void clients_share_batches(void **state)
 {
 	struct fnpu_session *s[2];
@@ -270,7 +277,7 @@ static void clients_share_batches(void **state)
 		assert_int_equal(submit(s[i], 0, sure), 0);
 		assert_int_equal(submit(s[i], 1, unsure), 0);
 	}
-	assert_int_equal(kill(daemon_pid, SIGSTOP), 0);	/* both are there when it looks */
+	pause_daemon();		/* both are there when it looks */
 	assert_int_equal(fnpu_session_flush(s[0]), 0);
 	assert_int_equal(fnpu_session_flush(s[1]), 0);
 	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
@@ -338,7 +345,7 @@ static void a_daemon_that_is_told_to_end_finishes_what_it_has(void **state)
 	(void)state;
 	start(NULL);
 	conn = peer(count);
-	assert_int_equal(kill(daemon_pid, SIGSTOP), 0);
+	pause_daemon();
 	assert_int_equal(peer_submit(conn, 0, count, 0), 0);
 	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
 	/* a result at least: it has got the samples */
@@ -371,7 +378,7 @@ static void a_daemon_that_dies_leaves_nobody_waiting(void **state)
 	start(NULL);
 	device = open_device();
 	s = open_session(device, NULL);
-	assert_int_equal(kill(daemon_pid, SIGSTOP), 0);
+	pause_daemon();
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(submit(s, (uint64_t)i, sure), 0);
 	assert_int_equal(fnpu_session_flush(s), 0);
@@ -500,7 +507,7 @@ static void samples_over_the_quota_are_refused_and_the_others_served(void **stat
 	start(NULL);
 	other = peer(4);
 	conn = peer(4);
-	assert_int_equal(kill(daemon_pid, SIGSTOP), 0);
+	pause_daemon();
 	assert_int_equal(peer_submit(other, 100, 4, 0), 0);
 	assert_int_equal(peer_submit(conn, 0, 10, 0), 0);
 	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
@@ -694,7 +701,7 @@ static void a_long_queue_of_another_client_is_no_reason_to_wait(void **state)
 	pid = start_hog(count, in, out);
 	assert_int_equal(read(out[0], &num, sizeof(num)), sizeof(num));
 	conn = peer(few);
-	assert_int_equal(kill(daemon_pid, SIGSTOP), 0);
+	pause_daemon();
 	assert_int_equal(write(in[1], &time, sizeof(time)), sizeof(time));
 	assert_int_equal(read(out[0], &num, sizeof(num)), sizeof(num));
 	assert_int_equal(peer_submit(conn, 0, few, 0), 0);
