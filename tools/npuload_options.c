@@ -77,9 +77,12 @@ static const char usage[] =
 "\n"
 "Who serves them\n"
 "  --model FILE        compiled network (made by npucc)\n"
-"  --backend NAME      kmd: the kernel driver (default); emu: the NPU emulated in-process\n"
+"  --backend NAME      kmd: the kernel driver (default); emu: the NPU emulated in-process;\n"
+"                      daemon: fluidnpud, which other processes use as well, and which has the\n"
+"                      policy, batch and depth\n"
 "  --device WHAT       kmd: device file (default " FNPU_DEVICE_PATH "); emu: properties of the\n"
-"                      NPU that are not the default, as functional=off,max_stack=1\n"
+"                      NPU that are not the default, as functional=off,max_stack=1; daemon: its\n"
+"                      socket\n"
 "  --submit HOW        uring or ioctl (default: io_uring where it is allowed)\n"
 "  --policy P          scheduling policy, as NAME[:parameter=value,...] (default adaptive)\n"
 "  --batch N           at most N samples per batch\n"
@@ -417,7 +420,7 @@ static void set_requests(struct parsing *p, int option)
 
 static void set_server(struct parsing *p, int option)
 {
-	static const char *const backends[] = { "kmd", "emu", NULL };
+	static const char *const backends[] = { "kmd", "emu", "daemon", NULL };
 	static const char *const submissions[] = { "uring", "ioctl", NULL };
 	struct load_options *o = p->o;
 
@@ -506,6 +509,19 @@ static void set_option(struct parsing *p, int option)
 
 /* ---- what the options make together ---- */
 
+/* What a daemon decides is not for its clients. */
+static void check_daemon(struct load_options *o)
+{
+	const bool daemon = !strcmp(o->backend, "daemon");
+
+	if (daemon && (o->policy || o->batch || o->submission || o->depth))
+		cli_usage_error("--policy, --batch, --depth and --submit are the daemon's: give them to fluidnpud");
+	if (!o->policy)
+		o->policy = daemon ? "of the daemon" : "adaptive";
+	if (!o->depth)
+		o->depth = 1;
+}
+
 static void check_rate(const struct load_options *o)
 {
 	const char *name = load_scenario_names[o->scenario];
@@ -591,7 +607,7 @@ void load_parse(struct load_options *o, int argc, char **argv)
 	int option;
 
 	*o = (struct load_options){
-		.backend = "kmd", .policy = "adaptive", .queue = DEFAULT_QUEUE, .depth = 1,
+		.backend = "kmd", .queue = DEFAULT_QUEUE,
 		.streams = DEFAULT_STREAMS, .seed = 1, .busy_factor = 1, .busy_s = 0.2,
 	};
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
@@ -609,6 +625,7 @@ void load_parse(struct load_options *o, int argc, char **argv)
 	if (p.scenario == LOAD_SCENARIOS)
 		cli_usage_error("which requests? Give --trace FILE.csv (npusim --requests writes one), or --scenario NAME");
 	o->scenario = p.scenario;
+	check_daemon(o);
 	check_rate(o);
 	check_files(o);
 	set_defaults(&p);

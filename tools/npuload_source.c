@@ -260,7 +260,7 @@ static int open_images(struct load *l)
 static int open_labels(struct load *l)
 {
 	const char *path = l->options->labels;
-	struct fnpu_error error;
+	struct fnpu_error error = { "" };
 	uint64_t count;
 
 	if (labels_open(path, &l->inputs.labels, &count, &error))
