@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "allocations.h"
 #include "lib_rig.h"
 
 /* ---- callbacks ---- */
@@ -206,6 +207,48 @@ static void statistics_tell_what_became_of_all(void **state)
 	fnpu_session_close(s);
 }
 
+/* ---- memory ---- */
+
+static void ignore(const struct fnpu_result *result, void *opaque)
+{
+	(void)result;
+	(void)opaque;
+}
+
+static void serve_many(struct fnpu_session *s)
+{
+	for (uint64_t i = 0; i < 2000; i++) {
+		while (lib_rig_submit(s, i, i % 3 ? lib_rig_sure : lib_rig_unsure) == -EAGAIN)
+			fnpu_session_dispatch(s, -1, ignore, NULL);
+		if (i % 7 == 0)
+			fnpu_session_cancel(s, i);
+	}
+	while (fnpu_session_dispatch(s, -1, ignore, NULL) > 0)
+		;
+}
+
+static void samples_take_no_memory(void **state)
+{
+	static const char *const policies[] = { "adaptive", "lazy", "cellular", "fluid", "fluid+" };
+
+	if (!allocations_counted())
+		skip();
+	for (size_t p = 0; p < sizeof(policies) / sizeof(policies[0]); p++) {
+		struct fnpu_session *s = lib_rig_open(*state, &(struct fnpu_session_options){
+			.policy = policies[p], .slo_ns = 100000 });
+		uint64_t before;
+
+		assert_true(fnpu_session_fd(s) >= 0);
+		serve_many(s);	/* the emulated NPU takes what it computes with the first time */
+		before = allocations();
+		serve_many(s);
+		if (allocations() != before)
+			fail_msg("with %s, 2000 samples took memory %d times", policies[p],
+				 (int)(allocations() - before));
+		fnpu_session_close(s);
+	}
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, lib_rig_setup, lib_rig_teardown)
 
 int main(void)
@@ -219,6 +262,7 @@ int main(void)
 		TEST(running_sample_is_cancelled_when_its_batch_is_stopped),
 		TEST(cancelled_samples_make_room),
 		TEST(statistics_tell_what_became_of_all),
+		TEST(samples_take_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("lib_results", tests, NULL, NULL);
