@@ -286,6 +286,7 @@ static void fix_header(unsigned char *message, size_t *bytes, uint32_t *seed)
 		[FNPUD_SUBMIT] = sizeof(struct fnpud_submit) + sizeof(struct fnpud_sample),
 		[FNPUD_COUNTERS] = sizeof(struct fnpud_header),
 		[FNPUD_STATS] = sizeof(struct fnpud_header),
+		[FNPUD_CANCEL] = sizeof(struct fnpud_cancel),
 	};
 	struct fnpud_header h;
 

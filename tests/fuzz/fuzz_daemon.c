@@ -255,7 +255,7 @@ static size_t good_message(void *to, struct tb_rng *rng)
 	struct fnpud_header *h = to;
 	struct fnpud_submit *submit = to;
 
-	h->type = (uint32_t)tb_range(rng, FNPUD_HELLO, FNPUD_STATS);
+	h->type = (uint32_t)tb_range(rng, FNPUD_HELLO, FNPUD_NUM_REQUESTS - 1);
 	switch (h->type) {
 	case FNPUD_HELLO:
 		((struct fnpud_hello *)to)->magic = FNPUD_MAGIC;

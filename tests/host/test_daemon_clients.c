@@ -292,6 +292,38 @@ static void clients_share_batches(void **state)
 	stop();
 }
 
+static void cancelled_samples_come_back(void **state)
+{
+	struct fnpu_result results[MAX_RESULTS];
+	struct fnpu_device *device;
+	struct fnpu_session *s;
+	int n = 0;
+
+	(void)state;
+	start(NULL);
+	device = open_device();
+	s = open_session(device, NULL);
+	assert_int_equal(submit(s, 1, unsure), 0);
+	assert_int_equal(fnpu_session_cancel(s, 1), 1);		/* it had not been sent */
+	assert_int_equal(fnpu_session_cancel(s, 1), -ENOENT);
+	pause_daemon();
+	for (uint64_t i = 2; i < 6; i++)
+		assert_int_equal(submit(s, i, unsure), 0);
+	assert_int_equal(fnpu_session_flush(s), 0);
+	assert_int_equal(fnpu_session_cancel(s, 3), -EINPROGRESS);
+	assert_int_equal(fnpu_session_cancel(s, 5), -EINPROGRESS);
+	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
+	assert_int_equal(fnpu_session_drain(s, -1), 0);
+	n = fnpu_session_poll(s, results, MAX_RESULTS);
+	assert_int_equal(n, 5);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(results[i].status, results[i].user_data % 2 ? -ECANCELED : 0);
+	assert_int_equal(fnpu_session_cancel(s, 3), -ENOENT);
+	fnpu_session_close(s);
+	fnpu_device_close(device);
+	stop();
+}
+
 static void what_the_daemon_cannot_do_it_says(void **state)
 {
 	struct fnpu_counters counters;
@@ -730,6 +762,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(queue_is_bounded_and_counted, teardown),
 		cmocka_unit_test_teardown(descriptor_tells_when_to_poll, teardown),
 		cmocka_unit_test_teardown(clients_share_batches, teardown),
+		cmocka_unit_test_teardown(cancelled_samples_come_back, teardown),
 		cmocka_unit_test_teardown(what_the_daemon_cannot_do_it_says, teardown),
 		cmocka_unit_test_teardown(a_model_that_is_not_served_is_refused, teardown),
 		cmocka_unit_test_teardown(a_daemon_that_is_told_to_end_finishes_what_it_has, teardown),

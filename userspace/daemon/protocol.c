@@ -23,6 +23,7 @@ static const struct rule {
 	[FNPUD_COUNTERS] = { FNPUD_GREETED, FNPUD_HAS_BUFFER, sizeof(struct fnpud_header),
 			     "COUNTERS" },
 	[FNPUD_STATS] = { FNPUD_IS_OPEN, FNPUD_HAS_BUFFER, sizeof(struct fnpud_header), "STATS" },
+	[FNPUD_CANCEL] = { FNPUD_IS_OPEN, FNPUD_HAS_BUFFER, sizeof(struct fnpud_cancel), "CANCEL" },
 };
 
 static int check_hello(const struct fnpud_hello *m, struct fnpu_error *error)

@@ -8,13 +8,14 @@
  *	OPEN		a model, a queue	OPENED	what was granted
  *	BUFFER + fd	where inputs lie	BUFFERED
  *	SUBMIT		samples			RESULTS	one per sample, in the order of the exits
+ *	CANCEL		a sample		its result comes as it would, perhaps -ECANCELED
  *	COUNTERS				COUNTED
  *	STATS					STATED
  *						ERROR	instead of an answer, or without a question
  *
  * A connection has one session: HELLO, OPEN, BUFFER come once each, in this order; a connection
- * that only asks for counters needs no session. Each request but SUBMIT is answered once, in order.
- * RESULTS may come in between.
+ * that only asks for counters needs no session. Each request but SUBMIT and CANCEL is answered
+ * once, in order. RESULTS may come in between.
  *
  * A sample's input lies in the buffer (a memfd that cannot shrink, or a dma-buf) and stays
  * unchanged until its result has come. At most fnpud_opened.queue_bound samples may be without a
@@ -47,6 +48,7 @@ enum fnpud_type {
 	FNPUD_SUBMIT,
 	FNPUD_COUNTERS,
 	FNPUD_STATS,
+	FNPUD_CANCEL,
 	FNPUD_NUM_REQUESTS,
 	FNPUD_DEVICE = 64,
 	FNPUD_OPENED,
@@ -136,6 +138,15 @@ struct fnpud_submit {
 	uint32_t count;
 	uint32_t reserved;
 	struct fnpud_sample samples[];
+};
+
+/**
+ * struct fnpud_cancel - a sample is not wanted any more
+ * @user_data: as in its SUBMIT; if there is none any more, nothing happens
+ */
+struct fnpud_cancel {
+	struct fnpud_header header;
+	uint64_t user_data;
 };
 
 /** struct fnpud_head - as struct fnpu_head */

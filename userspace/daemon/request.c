@@ -208,6 +208,18 @@ static void submit(struct fnpud_conn *conn, const struct fnpud_submit *m)
 	fnpud_conn_refuse(conn, FNPUD_SUBMIT, -EDQUOT, error.text);
 }
 
+/* ---- CANCEL ---- */
+
+static void cancel(struct fnpud_conn *conn, const struct fnpud_cancel *m)
+{
+	for (uint32_t i = 0; i < conn->num_tasks; i++) {
+		struct fnpud_task *task = &conn->tasks[i];
+
+		if (task->sample.user_data == m->user_data)
+			fnpud_engine_cancel(conn->engine, task);
+	}
+}
+
 void fnpud_request(struct fnpud_conn *conn, const void *data, size_t bytes, const int *fds,
 		   unsigned int num_fds)
 {
@@ -231,6 +243,9 @@ void fnpud_request(struct fnpud_conn *conn, const void *data, size_t bytes, cons
 		break;
 	case FNPUD_SUBMIT:
 		submit(conn, data);
+		break;
+	case FNPUD_CANCEL:
+		cancel(conn, data);
 		break;
 	case FNPUD_COUNTERS:
 		counters(conn);

@@ -203,6 +203,16 @@ static void fail_task(struct fnpud_engine *e, struct fnpud_task *task, int statu
 	fnpud_conn_answer(task);
 }
 
+void fnpud_engine_cancel(struct fnpud_engine *e, struct fnpud_task *task)
+{
+	if (task->state == FNPUD_TASK_QUEUED) {
+		fnpud_remove(&e->turns, &task->item);
+		fail_task(e, task, -ECANCELED);
+	} else if (task->state == FNPUD_TASK_RUNNING) {
+		fnpu_session_cancel(e->session, task->ticket);
+	}
+}
+
 void fnpud_engine_forget(struct fnpud_engine *e, struct fnpud_task *task)
 {
 	if (task->state == FNPUD_TASK_QUEUED)

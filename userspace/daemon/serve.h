@@ -102,6 +102,9 @@ void fnpud_serve_close(struct fnpud_server *server);
 int fnpud_engine_find(struct fnpud_server *server, const struct fnpud_open *open,
 		      struct fnpud_engine **engine, struct fnpu_error *error);
 
+/** fnpud_engine_cancel() - the client does not want @task any more, if it has no result yet */
+void fnpud_engine_cancel(struct fnpud_engine *engine, struct fnpud_task *task);
+
 /** fnpud_engine_forget() - nobody waits for @task any more, which is QUEUED or RUNNING */
 void fnpud_engine_forget(struct fnpud_engine *engine, struct fnpud_task *task);
 

@@ -525,8 +525,9 @@ int fnpu_session_drain(struct fnpu_session *session, int64_t timeout_ns);
 /**
  * fnpu_session_cancel() - samples with this @user_data are not wanted any more
  *
- * Those that wait get a result of status -ECANCELED now. Those that run, or that a daemon has got,
- * go on to their exit, and have an ordinary result, unless the policy stops their batch before.
+ * Those that wait get a result of status -ECANCELED now. Those that run go on to their exit, and
+ * have an ordinary result, unless the policy stops their batch before. A daemon is asked to do the
+ * same with those that it has got, and the results come later.
  * Returns how many got their result by this; -EINPROGRESS: none, all of them run; -ENOENT: there
  * is no such sample, or it has its result already. It looks at all samples in the session.
  */

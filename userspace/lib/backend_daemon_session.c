@@ -510,10 +510,29 @@ static int daemon_drain(struct fnpu_session *s, int64_t timeout_ns)
 	return ret ? ret : s->broken;
 }
 
-/* What has been sent is the daemon's. */
+/* What has been sent is the daemon's, who is told as far as he listens. How many there are. */
+static int cancel_sent(struct daemon_session *d, uint64_t user_data)
+{
+	int sent = 0;
+
+	for (uint32_t i = 0; i < d->num_slots; i++) {
+		const struct fnpud_cancel m = {
+			.header = { .type = FNPUD_CANCEL, .bytes = sizeof(m) },
+			.user_data = d->slots[i].sample.user_data,
+		};
+
+		if (d->slots[i].state != SLOT_RUNNING || d->slots[i].user_data != user_data)
+			continue;
+		sent++;
+		daemon_send(d->conn, &m, sizeof(m), -1);
+	}
+	return sent;
+}
+
 static int daemon_cancel(struct fnpu_session *s, uint64_t user_data)
 {
 	struct daemon_session *d = daemon_of(s);
+	const int sent = cancel_sent(d, user_data);
 	int cancelled = 0;
 
 	for (uint32_t left = d->unsent.count; left; left--) {
@@ -528,10 +547,9 @@ static int daemon_cancel(struct fnpu_session *s, uint64_t user_data)
 		cancelled++;
 	}
 	update_fd(d);
-	for (uint32_t i = 0; !cancelled && i < d->num_slots; i++)
-		if (d->slots[i].state == SLOT_RUNNING && d->slots[i].user_data == user_data)
-			return -EINPROGRESS;
-	return cancelled ? cancelled : -ENOENT;
+	if (cancelled)
+		return cancelled;
+	return sent ? -EINPROGRESS : -ENOENT;
 }
 
 /* ---- small queries ---- */
