@@ -5,9 +5,9 @@
  * The library records into files of its own (FLUIDNPU_TRACE), the driver into tracefs; when the
  * program has ended, both become one file in the Trace Event format.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
-#include <glob.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -50,12 +50,16 @@ struct options {
 /**
  * struct recording - of one run
  * @dir: for the files of the library
+ * @out: what it all goes into
+ * @keep: the directory stays
  * @with_kernel: @kernel is in use
  */
 struct recording {
 	const struct options *options;
 	char dir[PATH_BYTES];
 	char prefix[PATH_BYTES + 8];
+	FILE *out;
+	bool keep;
 	bool with_kernel;
 	struct kernel_trace kernel;
 	uint64_t lost;
@@ -126,6 +130,13 @@ static void parse_options(struct options *o, int argc, char **argv)
 
 /* ---- set up ---- */
 
+/* Before the command runs: afterwards it would be too late. */
+static int open_output(struct recording *r)
+{
+	r->out = fopen(r->options->output, "we");
+	return r->out ? 0 : cli_error("cannot write %s: %s", r->options->output, strerror(errno));
+}
+
 static int start_kernel(struct recording *r)
 {
 	const struct options *o = r->options;
@@ -181,20 +192,42 @@ static pid_t start_command(const struct recording *r)
 	_exit(127);
 }
 
-/* Its wait status. Signals of the terminal are for the command; the recording goes on until its end. */
+static volatile pid_t command_pid;
+
+static void pass_on(int number)
+{
+	kill(command_pid, number);
+}
+
+/*
+ * Signals of the terminal reach the command anyway; others it gets from here. The recording goes on
+ * until its end.
+ */
+static void pass_signals(pid_t pid)
+{
+	const struct sigaction action = { .sa_handler = pass_on };
+
+	command_pid = pid;
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
+/* Its wait status. */
 static int run_command(struct recording *r, int *status)
 {
 	pid_t pid;
 	int fd, ret = 0;
 
 	fflush(NULL);
+	signal(SIGCHLD, SIG_DFL);	/* whoever ignores it cannot wait */
 	pid = start_command(r);
 	if (pid < 0)
 		return cli_error("cannot start a process: %s", strerror(errno));
-	signal(SIGINT, SIG_IGN);
-	signal(SIGQUIT, SIG_IGN);
+	pass_signals(pid);
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	while (waitpid(pid, status, fd < 0 && !r->with_kernel ? 0 : WNOHANG) != pid) {
+	while (!waitpid(pid, status, WNOHANG)) {
 		struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
 		poll(&pfd, 1, r->with_kernel || fd < 0 ? DRAIN_MS : -1);
@@ -241,40 +274,45 @@ static int copy_events(struct recording *r, const char *path, FILE *out)
 	return 0;
 }
 
-static int copy_library(struct recording *r, FILE *out)
+/* Calls @fn for each file of the library's. */
+static int for_each_file(struct recording *r, FILE *out,
+			 int (*fn)(struct recording *r, const char *path, FILE *out))
 {
-	char pattern[PATH_BYTES + 16];
-	glob_t files;
+	char path[PATH_BYTES + 256 + 2];
+	DIR *dir = opendir(r->dir);
+	struct dirent *entry;
 	int ret = 0;
 
-	snprintf(pattern, sizeof(pattern), "%s.*", r->prefix);
-	if (glob(pattern, 0, NULL, &files))
-		return 0;	/* no session */
-	for (size_t i = 0; i < files.gl_pathc && !ret; i++)
-		ret = copy_events(r, files.gl_pathv[i], out);
-	globfree(&files);
+	while (dir && !ret && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", r->dir, entry->d_name);
+		ret = fn(r, path, out);
+	}
+	if (dir)
+		closedir(dir);
 	return ret;
 }
 
 static int put_together(struct recording *r)
 {
 	const char *path = r->options->output;
-	FILE *out = fopen(path, "we");
+	FILE *out = r->out;
 	int ret;
 
-	if (!out)
-		return cli_error("cannot write %s: %s", path, strerror(errno));
 	fprintf(out, "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
 		"{\"ph\":\"M\",\"name\":\"nputrace\",\"pid\":0,\"args\":{\"version\":\"%s\"}}", fnpu_version());
-	ret = copy_library(r, out);
+	ret = for_each_file(r, out, copy_events);
 	if (!ret && r->with_kernel)
 		r->kernel_events = kernel_trace_write(&r->kernel, r->clock_hz,
 						      r->has_map ? &r->map : NULL, out);
 	fprintf(out, "\n]}\n");
-	if (ferror(out) | fclose(out) || r->kernel_events < 0)
-		ret = cli_error("cannot write all of %s: %s", path,
-				strerror(r->kernel_events < 0 ? (int)-r->kernel_events : errno));
-	return ret;
+	r->out = NULL;
+	if (!(ferror(out) | fclose(out)) && r->kernel_events >= 0)
+		return ret;
+	r->keep = true;
+	return cli_error("cannot write all of %s: %s; what the library recorded is left in %s", path,
+			 strerror(r->kernel_events < 0 ? (int)-r->kernel_events : errno), r->dir);
 }
 
 static void tell(const struct recording *r)
@@ -289,21 +327,24 @@ static void tell(const struct recording *r)
 			r->lost);
 }
 
+static int remove_file(struct recording *r, const char *path, FILE *out)
+{
+	(void)r;
+	(void)out;
+	unlink(path);
+	return 0;
+}
+
 static void clean_up(struct recording *r)
 {
-	char pattern[PATH_BYTES + 16];
-	glob_t files;
 
 	if (r->with_kernel)
 		kernel_trace_free(&r->kernel);
-	if (!r->dir[0])
+	if (r->out)
+		fclose(r->out);
+	if (!r->dir[0] || r->keep)
 		return;
-	snprintf(pattern, sizeof(pattern), "%s.*", r->prefix);
-	if (!glob(pattern, 0, NULL, &files)) {
-		for (size_t i = 0; i < files.gl_pathc; i++)
-			unlink(files.gl_pathv[i]);
-		globfree(&files);
-	}
+	for_each_file(r, NULL, remove_file);
 	rmdir(r->dir);
 }
 
@@ -315,7 +356,9 @@ int main(int argc, char **argv)
 
 	cli_name = "nputrace";
 	parse_options(&options, argc, argv);
-	ret = start_kernel(&recording);
+	ret = open_output(&recording);
+	if (!ret)
+		ret = start_kernel(&recording);
 	if (!ret)
 		ret = make_dir(&recording);
 	if (!ret)

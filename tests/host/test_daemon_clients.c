@@ -4,6 +4,7 @@
  * runs on the emulated NPU; it is the one that was built with this test.
  */
 #define _GNU_SOURCE	/* F_SEAL_SHRINK */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -292,6 +293,35 @@ static void clients_share_batches(void **state)
 	stop();
 }
 
+static void statistics_do_not_swallow_results(void **state)
+{
+	const struct fnpu_session_options options = { .slo_ns = 1 };
+	struct fnpu_session_stats stats;
+	struct fnpu_device *device;
+	struct fnpu_session *s;
+	struct fnpu_result r;
+	struct pollfd p;
+
+	(void)state;
+	start(NULL);
+	device = open_device();
+	s = open_session(device, &options);
+	p = (struct pollfd){ .fd = fnpu_session_fd(s), .events = POLLIN };
+	assert_int_equal(submit(s, 1, unsure), 0);
+	assert_int_equal(fnpu_session_flush(s), 0);
+	assert_int_equal(poll(&p, 1, -1), 1);
+	fnpu_session_stats(s, &stats);		/* the result is taken in with the answer */
+	assert_int_equal(poll(&p, 1, 0), 1);
+	assert_int_equal(fnpu_session_poll(s, &r, 1), 1);
+	fnpu_session_stats(s, &stats);
+	assert_int_equal(stats.completed, 1);
+	assert_int_equal(stats.late, 1);
+	assert_int_equal(stats.exits[1], 1);
+	fnpu_session_close(s);
+	fnpu_device_close(device);
+	stop();
+}
+
 static void cancelled_samples_come_back(void **state)
 {
 	struct fnpu_result results[MAX_RESULTS];
@@ -335,6 +365,8 @@ static void what_the_daemon_cannot_do_it_says(void **state)
 	assert_non_null(strstr(error.text, "systemctl start fluidnpud.socket"));
 	start(NULL);
 	device = open_device();
+	assert_int_equal(fnpu_bo_import(device, 0, &bo, &error), -EOPNOTSUPP);
+	assert_non_null(strstr(error.text, "sessions take inputs without"));
 	assert_int_equal(fnpu_bo_alloc(device, 4096, &bo, &error), -EOPNOTSUPP);
 	assert_non_null(strstr(error.text, "fluidnpud"));
 	assert_int_equal(fnpu_device_counters(device, &counters), 0);
@@ -655,6 +687,49 @@ static void buffers_must_not_shrink(void **state)
 	stop();
 }
 
+static const struct fnpud_header good_counters = { FNPUD_COUNTERS, sizeof(good_counters) };
+
+static unsigned int count_descriptors(pid_t pid)
+{
+	unsigned int num = 0;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while (readdir(dir))
+		num++;
+	closedir(dir);
+	return num;
+}
+
+static void descriptors_that_nobody_asked_for_are_closed(void **state)
+{
+	const int fds[2] = { peer_memfd(64, 0), open("/dev/zero", O_RDONLY) };
+	unsigned int before;
+
+	(void)state;
+	start(NULL);
+	expect_alive();
+	before = count_descriptors(daemon_pid);
+	for (int i = 0; i < 200; i++) {
+		int conn = peer_connect(socket_path);
+
+		/* with a message of no bytes, or with one that takes none */
+		peer_send(conn, &good_counters, i % 2 ? sizeof(good_counters) : 0, fds, 2);
+		close(conn);
+	}
+	expect_alive();
+	/* connections that are just being closed */
+	for (int i = 0; i < 1000 && count_descriptors(daemon_pid) > before + 8; i++)
+		poll(NULL, 0, 10);
+	assert_true(count_descriptors(daemon_pid) <= before + 8);
+	close(fds[0]);
+	close(fds[1]);
+	stop();
+}
+
 /* ---- fairness ---- */
 
 static void a_reader_that_sleeps_stops_nobody(void **state)
@@ -780,6 +855,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(messages_too_long_or_with_many_descriptors_are_refused,
 					  teardown),
 		cmocka_unit_test_teardown(buffers_must_not_shrink, teardown),
+		cmocka_unit_test_teardown(descriptors_that_nobody_asked_for_are_closed, teardown),
+		cmocka_unit_test_teardown(statistics_do_not_swallow_results, teardown),
 		cmocka_unit_test_teardown(a_reader_that_sleeps_stops_nobody, teardown),
 		cmocka_unit_test_teardown(a_long_queue_of_another_client_is_no_reason_to_wait, teardown),
 	};

@@ -2,6 +2,7 @@
 /* What a session records: sound Trace Event JSON that tells of every sample, decision and job. */
 #include <errno.h>
 #include <glob.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -208,6 +210,57 @@ static void environment_asks_for_a_recording(void **state)
 	globfree(&found);
 }
 
+static void children_do_not_record(void **state)
+{
+	struct lib_rig *rig = *state;
+	const char *path = lib_temp_path("fork.json");
+	struct fnpu_session_options options = { .queue_bound = SAMPLES };
+	cJSON *json;
+	pid_t pid;
+
+	assert_int_equal(fnpu_trace_open(path, &options.trace, &rig->error), 0);
+	serve(rig, &options);
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		fnpu_trace_close(options.trace, NULL);	/* its copy, which ends nothing */
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	serve(rig, &options);
+	assert_int_equal(fnpu_trace_close(options.trace, &rig->error), 0);
+	json = parse(path);
+	assert_int_equal(count(json, "e", "sample"), 2 * SAMPLES);
+	cJSON_Delete(json);
+}
+
+static void recordings_of_one_process_can_be_put_together(void **state)
+{
+	const char *prefix = lib_temp_path("several");
+	double tids[2] = { 0 };
+	char pattern[512];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "%s.%d.*", prefix, getpid());
+	setenv("FLUIDNPU_TRACE", prefix, 1);
+	for (int i = 0; i < 2; i++)
+		serve(*state, &(struct fnpu_session_options){ .queue_bound = SAMPLES });
+	unsetenv("FLUIDNPU_TRACE");
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	assert_int_equal(found.gl_pathc, 2);
+	for (int i = 0; i < 2; i++) {
+		cJSON *json = parse(found.gl_pathv[i]);
+		const cJSON *event;
+
+		cJSON_ArrayForEach(event, cJSON_GetObjectItem(json, "traceEvents"))
+			if (is_event(event, "b", "sample"))
+				tids[i] = number_of(event, "tid");
+		cJSON_Delete(json);
+	}
+	assert_true(tids[0] > 0 && tids[1] > 0 && fabs(tids[0] - tids[1]) >= 2);
+	globfree(&found);
+}
+
 static void place_where_nothing_can_be_written_is_named(void **state)
 {
 	struct lib_rig *rig = *state;
@@ -244,6 +297,8 @@ int main(void)
 		TEST(jobs_follow_one_another),
 		TEST(sessions_share_a_recording),
 		TEST(environment_asks_for_a_recording),
+		TEST(children_do_not_record),
+		TEST(recordings_of_one_process_can_be_put_together),
 		TEST(place_where_nothing_can_be_written_is_named),
 		TEST(full_disk_is_told_at_the_end),
 	};

@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -14,17 +17,56 @@
 
 #include "buffer.h"
 #include "error.h"
+#include "log.h"
 
+/* ---- descriptors of others ---- */
+
+/* Its name tells: to ask its file system is to wait for whoever that is (FUSE). */
 static bool is_dmabuf(int fd)
 {
-	struct statfs fs;
+	static const char name[] = "/dmabuf:";
+	char link[32], target[sizeof(name)];
+	ssize_t n;
 
-	return !fstatfs(fd, &fs) && fs.f_type == DMA_BUF_MAGIC;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, target, sizeof(target));
+	return n >= (ssize_t)sizeof(name) - 1 && !memcmp(target, name, sizeof(name) - 1);
 }
+
+static bool is_memfd(int fd)
+{
+	return fcntl(fd, F_GET_SEALS) >= 0;
+}
+
+static void *close_slowly(void *fd)
+{
+	close((int)(intptr_t)fd);
+	return NULL;
+}
+
+void fnpud_close(int fd)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	if (is_memfd(fd) || is_dmabuf(fd)) {
+		close(fd);
+		return;
+	}
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, (size_t)PTHREAD_STACK_MIN + 16384);
+	if (pthread_create(&thread, &attr, close_slowly, (void *)(intptr_t)fd))
+		fnpud_complain("a descriptor of a client stays open: no thread to close it in");
+	pthread_attr_destroy(&attr);
+}
+
+/* ---- buffers ---- */
 
 static int check_memfd(int fd, struct fnpu_error *error)
 {
 	const int seals = fcntl(fd, F_GET_SEALS);
+	struct statfs fs;
 
 	if (seals < 0)
 		return fnpu_fail(error, -EINVAL,
@@ -32,6 +74,10 @@ static int check_memfd(int fd, struct fnpu_error *error)
 	if (!(seals & F_SEAL_SHRINK))
 		return fnpu_fail(error, -EINVAL,
 				 "the memfd can shrink: seal it with F_SEAL_SHRINK before it is sent");
+	/* those can lose pages in spite of the seal */
+	if (fstatfs(fd, &fs) || fs.f_type == HUGETLBFS_MAGIC)
+		return fnpu_fail(error, -EINVAL,
+				 "a memfd of huge pages cannot be used: leave out MFD_HUGETLB");
 	return 0;
 }
 

@@ -24,6 +24,13 @@ struct fnpud_memory {
 };
 
 /**
+ * fnpud_close() - close a descriptor that a client has sent
+ * It may be anything, as a file whose file system is a program of the client's: then closing waits for
+ * that, and is done by a thread that nobody waits for.
+ */
+void fnpud_close(int fd);
+
+/**
  * fnpud_memory_map() - map @bytes of @fd to read
  * @fd: the caller's in any case
  * Returns 0, -EINVAL when it is no such file or too small, or another negative errno.

@@ -383,6 +383,12 @@ static unsigned int take_fds(struct msghdr *msg, int *fds)
 	return num;
 }
 
+static void close_fds(const int *fds, unsigned int num)
+{
+	for (unsigned int i = 0; i < num; i++)
+		fnpud_close(fds[i]);
+}
+
 /* One message. False: there is none, or nothing more is to be read. */
 static bool receive(struct fnpud_conn *conn)
 {
@@ -399,18 +405,18 @@ static bool receive(struct fnpud_conn *conn)
 	n = recvmsg(conn->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
+	num_fds = n < 0 ? 0 : take_fds(&msg, fds);	/* an empty message can have some */
 	if (n <= 0) {
+		close_fds(fds, num_fds);
 		fnpud_conn_close(conn);
 		return false;
 	}
-	num_fds = take_fds(&msg, fds);
 	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		fnpud_conn_doom(conn, FNPUD_NONE, -EPROTO,
 				"a message is longer, or has more descriptors, than any may");
 	else
 		fnpud_request(conn, conn->server->message, (size_t)n, fds, num_fds);
-	for (unsigned int i = 0; i < num_fds; i++)
-		close(fds[i]);
+	close_fds(fds, num_fds);
 	return !conn->reply_bytes;
 }
 

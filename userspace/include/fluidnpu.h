@@ -561,7 +561,11 @@ uint32_t fnpu_session_pending(const struct fnpu_session *session);
  */
 int fnpu_session_fd(struct fnpu_session *session);
 
-/** fnpu_session_stats() - counts so far */
+/**
+ * fnpu_session_stats() - counts so far
+ * With a daemon, those of jobs are of all its clients since this session was opened, @injected is 0, and
+ * the call asks the daemon and waits for its answer, at most ten seconds.
+ */
 void fnpu_session_stats(const struct fnpu_session *session, struct fnpu_session_stats *stats);
 
 /** fnpu_session_submission() - "uring", "ioctl", "emu" or "daemon": how jobs get to the device */

@@ -76,7 +76,7 @@ struct fnpu_context {
  * @counters: read them. Any thread.
  * @bo_create: zeroed memory of bo->bytes, mapped for CPU and NPU. Any thread.
  * @bo_import: likewise of the dma-buf @fd, which stays the caller's; bo->map may stay NULL; sets
- *	bo->bytes. Any thread.
+ *	bo->bytes; NULL: there is no such thing. Any thread.
  * @bo_export: a new file descriptor of a dma-buf, or a negative errno; NULL: there is no such
  *	thing. Any thread.
  * @bo_destroy: undo it. Any thread.

@@ -232,6 +232,8 @@ static int daemon_counters(struct fnpu_device *device, struct fnpu_counters *cou
 	if (!ret) {
 		counters->time = c->time;
 		memcpy(counters->values, c->values, sizeof(counters->values));
+	} else {
+		shutdown(d->conn, SHUT_RDWR);	/* a late answer would be taken for the next one's */
 	}
 	pthread_mutex_unlock(&d->lock);
 	return ret;

@@ -43,10 +43,12 @@ struct daemon_slot {
  * @conn: to the daemon
  * @inputs: @num_slots slots of @input_stride bytes, NULL for an NPU that takes none
  * @record_bytes: of a result
+ * @slo_ns: of samples that have none, as far as this side knows
  * @heads, @logits: of the slots, @logits_stride bytes for each; where results carry them
  * @waiting, @running: numbers of slots in these states; @unsent: those that wait
  * @blocked: the daemon does not read at the moment
  * @stopping: it has said that it takes no more
+ * @owed: answers to STATS that were not there in time
  * @before: what the daemon's session had done when this one was opened
  * @epoll_fd, @ready_fd: made by fnpu_session_fd(), or -1; @ready_set: @ready_fd is readable;
  *	@awaits_room: @epoll_fd waits for the daemon to read
@@ -59,6 +61,7 @@ struct daemon_session {
 	size_t input_stride;
 	size_t inputs_bytes;
 	uint32_t record_bytes;
+	uint64_t slo_ns;
 	struct daemon_slot *slots;
 	uint32_t num_slots;
 	struct fnpu_head *heads;
@@ -71,6 +74,7 @@ struct daemon_session {
 	uint32_t running;
 	bool blocked;
 	bool stopping;
+	uint32_t owed;
 	struct fnpud_stated before;
 	int epoll_fd;
 	int ready_fd;
@@ -176,6 +180,17 @@ static void take_success(struct daemon_session *d, uint32_t index, const struct 
 	}
 }
 
+/* The deadline counts from the arrival at the daemon, as the device's clock has it. */
+static bool is_late(const struct daemon_session *d, const struct daemon_slot *slot)
+{
+	const uint64_t slo = slot->sample.slo_ns ? slot->sample.slo_ns : d->slo_ns;
+	const double clock_hz = fnpu_device_info(d->session.device)->clock_hz;
+	const struct fnpu_result *r = &slot->result;
+
+	return slo && r->head.time > r->arrived &&
+	       (double)(r->head.time - r->arrived) * 1e9 / clock_hz > (double)slo;
+}
+
 /* False: it is no result of a sample that runs. */
 static bool take_record(struct daemon_session *d, const struct fnpud_result *r)
 {
@@ -190,6 +205,8 @@ static bool take_record(struct daemon_session *d, const struct fnpud_result *r)
 	slot->result = (struct fnpu_result){ .preempted = r->preempted };
 	if (!r->status)
 		take_success(d, index, r);
+	d->session.stats.preemptions += r->preempted;
+	d->session.stats.late += is_late(d, slot);
 	d->running--;
 	finish(d, index, r->status, reason_of(d, r->status));
 	return true;
@@ -215,6 +232,10 @@ static bool take_message(struct daemon_session *d, size_t bytes)
 
 	if (m->header.type == FNPUD_RESULTS)
 		return take_results_message(d, bytes);
+	if (m->header.type == FNPUD_STATED && d->owed) {
+		d->owed--;	/* nobody waits for it any more */
+		return true;
+	}
 	if (m->header.type != FNPUD_ERROR || bytes != sizeof(*m))
 		return false;
 	d->stopping = true;
@@ -440,7 +461,7 @@ static int daemon_flush(struct fnpu_session *s)
 {
 	advance(daemon_of(s));
 	update_fd(daemon_of(s));
-	return s->broken;
+	return is_moving(daemon_of(s)) ? 0 : s->broken;
 }
 
 static int daemon_poll(struct fnpu_session *s, struct fnpu_result *results, uint32_t max)
@@ -482,7 +503,7 @@ static int daemon_wait_until(struct fnpu_session *s, struct fnpu_result *results
 
 	release_taken(d);
 	advance(d);
-	while (!ret && !d->done.count && !s->broken) {
+	while (!ret && !d->done.count && (!s->broken || is_moving(d))) {
 		const int64_t left = fnpu_session_host_until(s, time);
 
 		ret = left ? wait_until(d, fnpu_session_deadline(left)) : -ETIMEDOUT;
@@ -575,9 +596,11 @@ static int ask(struct daemon_session *d, const void *request, size_t request_byt
 		ret = daemon_await(d->conn);
 		if (!ret)
 			ret = daemon_receive(d->conn, (struct fnpud_header *)d->message);
-		if (ret <= 0 || m->type != FNPUD_RESULTS)
+		if (ret == -ETIMEDOUT)
+			d->owed++;
+		if (ret <= 0 || (m->type != FNPUD_RESULTS && (m->type != FNPUD_STATED || !d->owed)))
 			return daemon_answer(m, ret, type, bytes, error);
-		ret = take_results_message(d, (size_t)ret) ? 0 : -EPROTO;
+		ret = take_message(d, (size_t)ret) ? 0 : -EPROTO;
 	}
 	return daemon_answer(m, ret, type, bytes, error);
 }
@@ -607,6 +630,7 @@ static void daemon_stats(const struct fnpu_session *s, struct fnpu_session_stats
 			d->session.stats.batches[i] = now.batches[i] - d->before.batches[i];
 	}
 	*stats = s->stats;
+	update_fd(d);	/* results may have come with the answer */
 }
 
 static const char *daemon_submission(const struct fnpu_session *s)
@@ -781,6 +805,7 @@ int daemon_session_open(struct fnpu_device *device, const struct fnpu_model *mod
 	d->session.model = model;
 	d->session.info = fnpu_model_info(model);
 	d->session.flags = o->flags;
+	d->slo_ns = o->slo_ns;
 	d->conn = -1;
 	d->epoll_fd = -1;
 	d->ready_fd = -1;

@@ -30,10 +30,14 @@ int fnpu_bo_alloc(struct fnpu_device *device, size_t bytes,
 int fnpu_bo_import(struct fnpu_device *device, int fd, struct fnpu_bo **out,
 		   struct fnpu_error *error)
 {
-	struct fnpu_bo *bo = calloc(1, sizeof(*bo));
+	struct fnpu_bo *bo;
 	int ret;
 
 	fnpu_error_clear(error);
+	if (!device->ops->bo_import)
+		return fnpu_fail(error, -EOPNOTSUPP,
+				 "this device takes no buffers of others: sessions take inputs without them");
+	bo = calloc(1, sizeof(*bo));
 	if (!bo)
 		return fnpu_fail(error, -ENOMEM, "out of memory");
 	bo->device = device;
