@@ -14,7 +14,7 @@ network=fmnist-resnet3
 count=1500
 out=out/tests/policies
 # edge makes samples leave early: its results are others, and sessions do not have it
-policies=(adaptive static:size=5,delay=1 lazy cellular clockwork symphony drex fluid fluid+
+policies=(adaptive 'static:size=5,delay=1' lazy cellular clockwork symphony drex fluid fluid+
 	fluid+:objective=latency)
 in_vm=(serial lazy cellular drex fluid fluid+)
 rm -rf "$out"
