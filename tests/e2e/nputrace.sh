@@ -80,12 +80,42 @@ check "a program that is killed" ends_with 137 "$nputrace" --kernel never \
 		out/bin/npurun --backend emu --model $model --policy lazy --quiet $images & sleep 1
 		kill -KILL \$!; wait; kill -KILL \$\$"
 check "what it had recorded is sound" tells "$out/killed.json"
+check "who ignores the end of children" timeout 20 bash -c \
+	"trap '' CHLD; exec $nputrace --kernel never --output $out/x.json true"
+mkdir "$out/tmp/g[x]"
+check "a directory with a strange name" env TMPDIR="$out/tmp/g[x]" "$nputrace" --kernel never \
+	--output "$out/strange.json" out/bin/npurun --backend emu --model "$model" --limit 50 \
+	--quiet "$images"
+check "its samples are there" tells "$out/strange.json" samples=50
+check "nothing is left behind there" test -z "$(ls "$out/tmp/g[x]")"
+rmdir "$out/tmp/g[x]"
+ended() {	# SIGTERM is for the program, and its recording is kept
+	local pid status=0
+	TMPDIR="$out/tmp" "$nputrace" --kernel never --output "$out/ended.json" sleep 60 &
+	pid=$!
+	while [[ -z $(pgrep -P "$pid" sleep) ]]; do
+		kill -0 "$pid" || return 1
+	done
+	kill -TERM "$pid"
+	wait "$pid" || status=$?
+	((status == 143)) && tells "$out/ended.json" && [[ -z $(ls "$out/tmp") ]]
+}
+check "who is told to end" ended
+lost() {	# what was recorded for nothing is named, and there
+	local said
+	said=$(TMPDIR="$out/tmp" "$nputrace" --kernel never --output /dev/full out/bin/npurun \
+		--backend emu --model "$model" --limit 100 --quiet "$images" 2>&1) && return 1
+	echo "$said"
+	[[ $said =~ is\ left\ in\ ([^ ]+) ]] && ls "${BASH_REMATCH[1]}"/lib.* &&
+		rm -r "${BASH_REMATCH[1]}"
+}
+check "a full disk leaves what the library recorded" lost
 refuses "no program" 2 'which program' "$nputrace"
 refuses "no such program" 127 'cannot run /nowhere/x: No such file' "$nputrace" \
 	--kernel never --output "$out/x.json" /nowhere/x
 refuses "no place for the timeline" 1 'cannot write /nowhere/t.json' "$nputrace" \
 	--kernel never --output /nowhere/t.json true
-refuses "a full disk" 1 'cannot write all of /dev/full' "$nputrace" --kernel never \
+refuses "a full disk" 1 'cannot write all of /dev/full' env TMPDIR="$out" "$nputrace" --kernel never \
 	--output /dev/full out/bin/npurun --backend emu --model "$model" --limit 100 --quiet "$images"
 refuses "no temporary directory" 1 'cannot make a directory in /nowhere.*TMPDIR' \
 	env TMPDIR=/nowhere "$nputrace" --kernel never true
