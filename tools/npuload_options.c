@@ -176,14 +176,6 @@ static double number(const char *option, const char *text, double min, double ma
 	return v;
 }
 
-static const char *one_of(const char *option, const char *value, const char *const *names)
-{
-	for (size_t i = 0; names[i]; i++)
-		if (!strcmp(names[i], value))
-			return value;
-	cli_usage_error("--%s does not know \"%s\"", option, value);
-}
-
 uint32_t load_range_points(const struct load_range *r)
 {
 	if (!(r->from > 0))
@@ -328,12 +320,6 @@ static void set_intervals(struct load_options *o, const char *path)
 
 /* ---- options ---- */
 
-static void print_and_exit(const char *text)
-{
-	fputs(text, stdout);
-	exit(cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS);
-}
-
 static void set_arrivals(struct parsing *p, int option)
 {
 	struct load_options *o = p->o;
@@ -431,13 +417,13 @@ static void set_server(struct parsing *p, int option)
 		o->model = optarg;
 		break;
 	case OPT_BACKEND:
-		o->backend = one_of("backend", optarg, backends);
+		o->backend = cli_one_of("backend", optarg, backends);
 		break;
 	case OPT_DEVICE:
 		o->device = optarg;
 		break;
 	case OPT_SUBMIT:
-		o->submission = one_of("submit", optarg, submissions);
+		o->submission = cli_one_of("submit", optarg, submissions);
 		break;
 	case OPT_POLICY:
 		o->policy = optarg;
@@ -492,10 +478,10 @@ static void set_output(struct parsing *p, int option)
 static void set_option(struct parsing *p, int option)
 {
 	if (option == OPT_HELP)
-		print_and_exit(usage);
+		cli_print_and_exit(usage);
 	if (option == OPT_VERSION) {
 		printf("npuload %s\n", fnpu_version());
-		print_and_exit("");
+		cli_print_and_exit("");
 	}
 	if (option == '?') {	/* getopt_long() has named it */
 		fprintf(stderr, "Try \"npuload --help\".\n");

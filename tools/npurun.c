@@ -138,20 +138,6 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static const char *one_of(const char *option, const char *value, const char *const *names)
-{
-	for (size_t i = 0; names[i]; i++)
-		if (!strcmp(names[i], value))
-			return value;
-	cli_usage_error("--%s does not know \"%s\"", option, value);
-}
-
-static void print_and_exit(const char *text)
-{
-	fputs(text, stdout);
-	exit(cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS);
-}
-
 static void set_option(struct options *o, int option)
 {
 	static const char *const backends[] = { "kmd", "emu", "daemon", NULL };
@@ -163,13 +149,13 @@ static void set_option(struct options *o, int option)
 		o->model = optarg;
 		break;
 	case OPT_BACKEND:
-		o->backend = one_of("backend", optarg, backends);
+		o->backend = cli_one_of("backend", optarg, backends);
 		break;
 	case OPT_DEVICE:
 		o->device = optarg;
 		break;
 	case OPT_SUBMIT:
-		o->submission = one_of("submit", optarg, submissions);
+		o->submission = cli_one_of("submit", optarg, submissions);
 		break;
 	case OPT_POLICY:
 		o->policy = optarg;
@@ -196,17 +182,17 @@ static void set_option(struct options *o, int option)
 		o->json = optarg;
 		break;
 	case OPT_PROGRESS:
-		o->progress = one_of("progress", optarg, progress);
+		o->progress = cli_one_of("progress", optarg, progress);
 		break;
 	case OPT_QUIET:
 		o->quiet = true;
 		break;
 	case OPT_HELP:
-		print_and_exit(usage);
+		cli_print_and_exit(usage);
 		break;
 	case OPT_VERSION:
 		printf("npurun %s\n", fnpu_version());
-		print_and_exit("");
+		cli_print_and_exit("");
 		break;
 	default:	/* getopt_long() has named it */
 		fprintf(stderr, "Try \"npurun --help\".\n");

@@ -119,12 +119,6 @@ struct parsing {
 	bool warmup, load;
 };
 
-static void print_and_exit(const char *text)
-{
-	fputs(text, stdout);
-	exit(cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS);
-}
-
 static void list_param(const struct fnpu_sched_param *p)
 {
 	printf("    %s=", p->name);
@@ -147,7 +141,7 @@ static void list_policies(void)
 		for (uint32_t p = 0; p < info->num_params; p++)
 			list_param(&info->params[p]);
 	}
-	print_and_exit(SIM_ORACLE ": knows all in advance: bounds that no policy can beat\n");
+	cli_print_and_exit(SIM_ORACLE ": knows all in advance: bounds that no policy can beat\n");
 }
 
 /* ---- values ---- */
@@ -389,12 +383,12 @@ static void set_output(struct parsing *p, int option)
 static void set_option(struct parsing *p, int option)
 {
 	if (option == OPT_HELP)
-		print_and_exit(usage);
+		cli_print_and_exit(usage);
 	if (option == OPT_LIST_POLICIES)
 		list_policies();
 	if (option == OPT_VERSION) {
 		printf("npusim %s\n", fnpu_version());
-		print_and_exit("");
+		cli_print_and_exit("");
 	}
 	if (option == '?') {	/* getopt_long() has named it */
 		fprintf(stderr, "Try \"npusim --help\".\n");

@@ -104,11 +104,10 @@ static void set_option(struct options *o, int option)
 		o->buffer_kb = (uint32_t)cli_number("buffer", optarg, 4, 1u << 20);
 		break;
 	case OPT_HELP:
-		fputs(usage, stdout);
-		exit(cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS);
+		cli_print_and_exit(usage);
 	case OPT_VERSION:
 		printf("nputrace %s\n", fnpu_version());
-		exit(cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS);
+		cli_print_and_exit("");
 	default:	/* getopt_long() has named it */
 		fprintf(stderr, "Try \"nputrace --help\".\n");
 		exit(EXIT_USAGE);

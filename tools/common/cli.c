@@ -77,6 +77,20 @@ uint64_t cli_number(const char *option, const char *text, uint64_t min, uint64_t
 	return v;
 }
 
+const char *cli_one_of(const char *option, const char *value, const char *const *names)
+{
+	for (size_t i = 0; names[i]; i++)
+		if (!strcmp(names[i], value))
+			return value;
+	cli_usage_error("--%s does not know \"%s\"", option, value);
+}
+
+void cli_print_and_exit(const char *text)
+{
+	fputs(text, stdout);
+	exit(cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
 int cli_finish_stdout(void)
 {
 	if (!fflush(stdout) && !ferror(stdout))

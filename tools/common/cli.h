@@ -28,6 +28,12 @@ void cli_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2
  */
 uint64_t cli_number(const char *option, const char *text, uint64_t min, uint64_t max);
 
+/** cli_one_of() - @value, which is one of @names (the last is NULL), or a usage error */
+const char *cli_one_of(const char *option, const char *value, const char *const *names);
+
+/** cli_print_and_exit() - @text is all that was asked for, as after --help */
+void cli_print_and_exit(const char *text) __attribute__((noreturn));
+
 /** cli_finish_stdout() - flush stdout; 0, or -1 with a message when not all could be written */
 int cli_finish_stdout(void);
 

@@ -150,20 +150,21 @@ static void set_service_option(struct fnpud_options *o, int option)
 
 static void set_option(struct fnpud_options *o, int option)
 {
+	static const char *const backends[] = { "kmd", "emu", NULL };
+	static const char *const submissions[] = { "uring", "ioctl", NULL };
+
 	switch (option) {
 	case OPT_MODEL:
 		add_model(o, optarg);
 		break;
 	case OPT_BACKEND:
-		if (strcmp(optarg, "kmd") && strcmp(optarg, "emu"))
-			cli_usage_error("--backend does not know \"%s\"", optarg);
-		o->backend = optarg;
+		o->backend = cli_one_of("backend", optarg, backends);
 		break;
 	case OPT_DEVICE:
 		o->device = optarg;
 		break;
 	case OPT_SUBMIT:
-		o->submission = optarg;
+		o->submission = cli_one_of("submit", optarg, submissions);
 		break;
 	case OPT_POLICY:
 		o->policy = optarg;
@@ -175,11 +176,10 @@ static void set_option(struct fnpud_options *o, int option)
 		o->slo_ns = cli_number("slo-us", optarg, 1, 1000000000) * 1000;
 		break;
 	case OPT_HELP:
-		fputs(usage, stdout);
-		exit(cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS);
+		cli_print_and_exit(usage);
 	case OPT_VERSION:
 		printf("fluidnpud %s\n", fnpu_version());
-		exit(cli_finish_stdout() ? EXIT_FAILURE : EXIT_SUCCESS);
+		cli_print_and_exit("");
 	case '?':	/* getopt_long() has named it */
 		fprintf(stderr, "Try \"fluidnpud --help\".\n");
 		exit(EXIT_USAGE);
