@@ -206,6 +206,16 @@ int fnpu_local_poll(struct fnpu_session *s, struct fnpu_result *results, uint32_
 	return count || !s->broken ? count : s->broken;
 }
 
+/* Results go before @ret, why the wait is over, and that before what broke the session. */
+static int end_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_t max, int ret)
+{
+	kick(s);
+	if (s->done.count)
+		ret = take_results(s, results, max);
+	fnpu_session_update_fd(s);
+	return ret || !s->broken ? ret : s->broken;
+}
+
 int fnpu_local_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
 		    int64_t timeout_ns)
 {
@@ -218,15 +228,11 @@ int fnpu_local_wait(struct fnpu_session *s, struct fnpu_result *results, uint32_
 		ret = wait_for_events(s, deadline, FNPU_SCHED_NEVER);
 		fnpu_session_advance(s);
 	}
-	kick(s);
-	if (s->done.count)
-		ret = take_results(s, results, max);
-	fnpu_session_update_fd(s);
-	return ret || !s->broken ? ret : s->broken;
+	return end_wait(s, results, max, ret);
 }
 
 int fnpu_local_wait_until(struct fnpu_session *s, struct fnpu_result *results, uint32_t max,
-			    uint64_t time)
+			  uint64_t time)
 {
 	/* to a back end "never" is no time that it can move to */
 	const uint64_t limit = time < FNPU_SCHED_NEVER ? time : FNPU_SCHED_NEVER - 1;
@@ -238,11 +244,7 @@ int fnpu_local_wait_until(struct fnpu_session *s, struct fnpu_result *results, u
 		ret = fnpu_session_now(s) < limit ? wait_for_events(s, -1, limit) : -ETIMEDOUT;
 		fnpu_session_advance(s);
 	}
-	kick(s);
-	if (s->done.count)
-		ret = take_results(s, results, max);
-	fnpu_session_update_fd(s);
-	return ret || !s->broken ? ret : s->broken;
+	return end_wait(s, results, max, ret);
 }
 
 int fnpu_local_drain(struct fnpu_session *s, int64_t timeout_ns)

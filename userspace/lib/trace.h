@@ -27,7 +27,7 @@ int fnpu_trace_of_environment(struct fnpu_trace **trace, struct fnpu_error *erro
 void fnpu_trace_arrival(struct fnpu_session *s, uint32_t slot);
 void fnpu_trace_decision(struct fnpu_session *s, const struct fnpu_sched_decision *d);
 
-/** fnpu_trace_back() - the sample was handed back before @layer, or its job failed */
+/** fnpu_trace_back() - the sample was handed back before @layer */
 void fnpu_trace_back(struct fnpu_session *s, uint32_t slot, uint32_t layer);
 
 /** fnpu_trace_result() - the sample has its result; before its state changes to DONE */
