@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,7 +73,6 @@ struct stream {
 	uint32_t kinds[2 * QUEUE];
 };
 
-static volatile sig_atomic_t stopping;
 static int num_tests, num_failed;
 
 static void test(bool good, const char *what)
@@ -153,10 +153,12 @@ static bool is_expected(const struct soak *s, uint32_t kind, const struct fnpu_r
 
 /* ---- a client ---- */
 
-static void stop(int signal)
+/* Whether this process is to end: @stop is a signalfd, for a handler would be missed by a poll() to come. */
+static bool is_stopping(int stop)
 {
-	(void)signal;
-	stopping = 1;
+	struct pollfd p = { stop, POLLIN, 0 };
+
+	return poll(&p, 1, 0) == 1;
 }
 
 static bool take(const struct soak *s, struct stream *stream, const struct fnpu_result *r)
@@ -216,15 +218,19 @@ static int feed(const struct soak *s, struct stream *stream, uint32_t *seed)
 }
 
 /* 0, or the session's failure: until all that was submitted has come back. */
-static int run_streams(const struct soak *s, struct stream *streams, uint32_t seed)
+static int run_streams(const struct soak *s, struct stream *streams, uint32_t seed, int stop)
 {
-	struct pollfd fds[STREAMS];
+	struct pollfd fds[STREAMS + 1];
 	bool busy = true;
 
 	for (int i = 0; i < STREAMS; i++)
 		fds[i] = (struct pollfd){ fnpu_session_fd(streams[i].session), POLLIN, 0 };
 	while (busy) {
+		const bool stopping = is_stopping(stop);
+
 		busy = !stopping;
+		/* an entry below 0 is none: it has been heard */
+		fds[STREAMS] = (struct pollfd){ stopping ? -1 : stop, POLLIN, 0 };
 		for (int i = 0; i < STREAMS; i++) {
 			int n = collect(s, &streams[i]);
 
@@ -237,12 +243,12 @@ static int run_streams(const struct soak *s, struct stream *streams, uint32_t se
 			busy = busy || fnpu_session_pending(streams[i].session);
 		}
 		if (busy)
-			poll(fds, STREAMS, -1);
+			poll(fds, STREAMS + 1, -1);
 	}
 	return 0;
 }
 
-static int client(const struct soak *s, uint32_t seed)
+static int client(const struct soak *s, uint32_t seed, int stop)
 {
 	static struct stream streams[STREAMS];
 	const struct fnpu_session_options options = { .queue_bound = QUEUE };
@@ -255,7 +261,7 @@ static int client(const struct soak *s, uint32_t seed)
 	for (int i = 0; i < STREAMS; i++)
 		if (fnpu_session_open(device, s->model, &options, &streams[i].session, &error))
 			die(error.text);
-	ret = run_streams(s, streams, seed);
+	ret = run_streams(s, streams, seed, stop);
 	for (int i = 0; i < STREAMS; i++) {
 		if (streams[i].received != streams[i].submitted)
 			ret = -1;
@@ -321,11 +327,11 @@ static int vandal_connect(const struct soak *s, int memfd, uint32_t *seed)
 	return conn;
 }
 
-static int vandal(const struct soak *s, uint32_t seed)
+static int vandal(const struct soak *s, uint32_t seed, int stop)
 {
 	const int memfd = peer_memfd(s->info->input_bytes, F_SEAL_SHRINK);
 
-	while (!stopping) {
+	while (!is_stopping(stop)) {
 		const uint64_t received = get(&s->shared->received);
 		int conn = vandal_connect(s, memfd, &seed);
 
@@ -334,7 +340,7 @@ static int vandal(const struct soak *s, uint32_t seed)
 		vandal_talk(s, conn, memfd, &seed);
 		close(conn);
 		/* not faster than the others: this is about what is said, not how often */
-		while (!stopping && get(&s->shared->received) < received + 50)
+		while (!is_stopping(stop) && get(&s->shared->received) < received + 50)
 			poll(NULL, 0, 1);
 	}
 	return 0;
@@ -342,7 +348,8 @@ static int vandal(const struct soak *s, uint32_t seed)
 
 /* ---- all of them ---- */
 
-static pid_t spawn(const struct soak *s, int (*run)(const struct soak *, uint32_t), uint32_t seed)
+static pid_t spawn(const struct soak *s, int (*run)(const struct soak *, uint32_t, int),
+		   uint32_t seed)
 {
 	sigset_t term;
 	pid_t pid;
@@ -355,10 +362,10 @@ static pid_t spawn(const struct soak *s, int (*run)(const struct soak *, uint32_
 	if (pid < 0)
 		die("cannot fork");
 	if (!pid) {
-		signal(SIGTERM, stop);
-		sigprocmask(SIG_UNBLOCK, &term, NULL);
+		const int stop = signalfd(-1, &term, SFD_CLOEXEC);
+
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(run(s, seed));
+		_exit(stop < 0 ? 1 : run(s, seed, stop));
 	}
 	sigprocmask(SIG_UNBLOCK, &term, NULL);
 	return pid;

@@ -65,6 +65,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 /* ---- the daemon around it ---- */
 
+static void free_task(struct fnpud_task *task)
+{
+	task->state = FNPUD_TASK_FREE;
+	TAILQ_INSERT_HEAD(&task->conn->free_tasks, task, link);
+	task->conn->outstanding--;
+}
+
 void fnpud_conn_reply(struct fnpud_conn *conn, const void *message, size_t bytes)
 {
 	const struct fnpud_header *h = message;
@@ -100,6 +107,16 @@ int fnpud_engine_find(struct fnpud_server *s, const struct fnpud_open *open,
 	}
 	*out = &engine;
 	return 0;
+}
+
+/* One that waits is gone at once; one that the NPU has is not stopped. */
+void fnpud_engine_cancel(struct fnpud_engine *e, struct fnpud_task *task)
+{
+	fuzz_check(e == &engine);
+	if (task->state != FNPUD_TASK_QUEUED)
+		return;
+	fnpud_remove(&e->turns, &task->item);
+	free_task(task);
 }
 
 int fnpud_memory_map(struct fnpud_memory *m, int fd, uint64_t bytes, struct fnpu_error *error)
@@ -156,9 +173,7 @@ static void serve(void)
 		sink = task->conn->memory.map[s->offset + i];
 	memset(task->record, 1, task->conn->record_bytes);
 	fnpud_take(&engine.turns, item);
-	task->state = FNPUD_TASK_FREE;
-	TAILQ_INSERT_HEAD(&task->conn->free_tasks, task, link);
-	task->conn->outstanding--;
+	free_task(task);
 }
 
 /* Every sample that a connection has is in one place. */
@@ -273,6 +288,9 @@ static size_t good_message(void *to, struct tb_rng *rng)
 		for (uint32_t i = 0; i < submit->count; i++)
 			submit->samples[i].offset = (uint64_t)tb_range(rng, 0, 4) * FNPUD_INPUT_ALIGN;
 		return sizeof(*submit) + submit->count * sizeof(submit->samples[0]);
+	case FNPUD_CANCEL:
+		((struct fnpud_cancel *)to)->user_data = (uint64_t)tb_range(rng, 0, 1);
+		return sizeof(struct fnpud_cancel);
 	default:
 		return sizeof(*h);
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #define MAX_DEPTH		64u
 #define DEFAULT_QUEUE_BATCHES	4u
 #define MAX_QUEUE_BOUND		(1u << 20)
+#define MAX_COMMITTED_BYTES	((size_t)64 << 20)	/* longer queues get their memory as they fill */
 #define BUFFER_ALIGN		((size_t)64)
 #define CLOCK_TIMEOUT_NS	INT64_C(10000000000)
 
@@ -77,6 +79,13 @@ static int open_buffer(struct fnpu_session *s, enum session_buffer which, size_t
 	return ret;
 }
 
+/* No sample shall wait for a page of its own session. Where this is not possible, some will. */
+static void commit(struct fnpu_bo *bo)
+{
+	if (bo && fnpu_bo_bytes(bo) <= MAX_COMMITTED_BYTES)
+		madvise(fnpu_bo_map(bo), fnpu_bo_bytes(bo), MADV_POPULATE_WRITE);
+}
+
 static int open_buffers(struct fnpu_session *s, struct fnpu_error *error)
 {
 	const bool logits = s->flags & FNPU_SESSION_LOGITS;
@@ -99,6 +108,8 @@ static int open_buffers(struct fnpu_session *s, struct fnpu_error *error)
 		if (ret)
 			return ret;
 	}
+	commit(s->bos[BUFFER_INPUTS]);
+	commit(s->bos[BUFFER_LOGITS]);
 	s->input_stride = strides[BUFFER_INPUTS];
 	s->state_stride = strides[BUFFER_STATES];
 	s->logits_stride = strides[BUFFER_LOGITS];
