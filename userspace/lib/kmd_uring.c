@@ -119,8 +119,8 @@ static void poll_done(struct kmd_ctx *kctx, const struct io_uring_cqe *cqe)
 		kctx->poll = KMD_POLL_DISARMED;
 }
 
-/* Takes completions until one says that its job was refused or failed. */
-static bool reap(struct kmd_ctx *kctx)
+/* Takes completions until one says that its job was refused or failed, which is kept. */
+static void reap(struct kmd_ctx *kctx)
 {
 	struct io_uring_cqe *cqe;
 
@@ -134,9 +134,8 @@ static bool reap(struct kmd_ctx *kctx)
 		}
 		io_uring_cqe_seen(&kctx->ring, cqe);
 		if (kctx->refused)
-			return true;
+			return;
 	}
-	return false;
 }
 
 int kmd_uring_next_event(struct fnpu_context *ctx, struct drm_fluidnpu_event *event)
@@ -146,14 +145,16 @@ int kmd_uring_next_event(struct fnpu_context *ctx, struct drm_fluidnpu_event *ev
 
 	if (ret)
 		return ret;
-	if (!kctx->refused && !reap(kctx))
-		return 0;
+	if (!kctx->refused)
+		reap(kctx);
 	/*
-	 * A job that the device ran and that failed has its events in the ring before its
-	 * completion: they come first, and its user then ignores what follows.
+	 * Once more, for two reasons. An event can have come in between, and its completion, which
+	 * would have ended the wait to come, is gone. And a job that the device ran and that failed
+	 * has its events in the ring before its completion: they come first, and its user then
+	 * ignores what follows.
 	 */
 	ret = fnpu_ring_pop(ctx, event);
-	if (ret)
+	if (ret || !kctx->refused)
 		return ret;
 	*event = (struct drm_fluidnpu_event){
 		.user_data = kctx->refused_job,
