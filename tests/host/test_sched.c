@@ -230,6 +230,33 @@ static void several_batches_may_be_in_flight_where_nothing_preempts(void **state
 	fnpu_sched_free(s);
 }
 
+/* The NPU says that a sample has left before it says that its batch is over; others come in between. */
+static void batch_that_all_have_left_takes_no_others(void **state)
+{
+	const struct fnpu_sched_policy_info *info;
+
+	(void)state;
+	for (uint32_t p = 0; (info = fnpu_sched_policy_info(p)); p++) {
+		struct fnpu_sched *s = make(info->name);
+		struct fnpu_sched_decision d, none;
+
+		assert_int_equal(arrive(s, 0, 0, 0, FNPU_SCHED_NEVER), 0);
+		if (!fnpu_sched_decide(s, 0, &d))	/* it waits for more */
+			assert_true(fnpu_sched_decide(s, fnpu_sched_timer(s), &d));
+		assert_int_equal(d.kind, FNPU_SCHED_START);
+		assert_int_equal(fnpu_sched_exit(s, 1000, 0, 0), 0);
+		assert_int_equal(arrive(s, 1003, 1, 0, FNPU_SCHED_NEVER), 0);
+		if (fnpu_sched_decide(s, 1003, &none))
+			fail_msg("%s: %s", info->name, none.why);
+		assert_int_equal(fnpu_sched_batch_end(s, 1005, d.batch), 0);
+		if (!fnpu_sched_decide(s, 1005, &d))
+			assert_true(fnpu_sched_decide(s, fnpu_sched_timer(s), &d));
+		assert_int_equal(d.kind, FNPU_SCHED_START);
+		assert_int_equal(d.samples[0], 1);
+		fnpu_sched_free(s);
+	}
+}
+
 static void priorities_go_first_and_best_effort_last(void **state)
 {
 	static const struct rig_arrival arrivals[] = {
@@ -328,6 +355,7 @@ int main(void)
 		cmocka_unit_test(a_full_queue_refuses_arrivals),
 		cmocka_unit_test(samples_of_a_failed_batch_are_idle),
 		cmocka_unit_test(several_batches_may_be_in_flight_where_nothing_preempts),
+		cmocka_unit_test(batch_that_all_have_left_takes_no_others),
 		cmocka_unit_test(priorities_go_first_and_best_effort_last),
 		cmocka_unit_test(a_request_that_asks_for_it_is_dropped_once_it_must_be_late),
 		cmocka_unit_test(cancelled_samples_are_gone),

@@ -26,7 +26,8 @@ struct sched_sample;
  * @destroy: optional: also after an @init that failed
  * @arrival, @exit, @handed_back: optional: sample @id was taken into account already
  * @decide: fill in a decision with the helpers below and return true, or return false. May set
- *	s->timer.
+ *	s->timer. A batch that all have left is in flight until its end, with a count of 0: it can
+ *	neither be injected into nor handed back.
  */
 struct fnpu_policy {
 	struct fnpu_sched_policy_info info;

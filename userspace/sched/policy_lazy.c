@@ -142,7 +142,7 @@ static bool push(struct fnpu_sched *s, uint64_t now, struct sched_batch *b,
 	const uint32_t group = oldest_new(s);
 	uint32_t count;
 
-	if (!lazy->look || b->yielding || group == FORMER_NONE)
+	if (!lazy->look || b->yielding || !b->count || group == FORMER_NONE)
 		return false;
 	lazy->look = false;
 	count = admitted(s, now, group);
