@@ -293,6 +293,7 @@ static void fix_header(unsigned char *message, size_t *bytes, uint32_t *seed)
 		[FNPUD_COUNTERS] = sizeof(struct fnpud_header),
 		[FNPUD_STATS] = sizeof(struct fnpud_header),
 		[FNPUD_CANCEL] = sizeof(struct fnpud_cancel),
+		[FNPUD_RELEASE] = sizeof(struct fnpud_release),
 	};
 	struct fnpud_header h;
 

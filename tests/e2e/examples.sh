@@ -53,6 +53,13 @@ check "all of them in the VM" tools/vm-run --initrd "$out/guest.cpio" --icount 1
 		if modprobe vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=3 2>/dev/null; then
 			udevadm settle
 			/examples/camera $model /dev/video0 20 >/out/camera.txt
+			ip link set lo up
+			fluidnpud --model $model --metrics 9000 &
+			while [ ! -S /run/fluidnpud.sock ]; do :; done
+			/examples/camera $model /dev/video0 20 daemon >/out/camera-daemon.txt
+			wget -q -O /out/metrics.txt http://127.0.0.1:9000/metrics
+			kill $!
+			wait $!
 			rmmod vivid	# nobody holds its buffers
 		fi
 		/examples/camera $model /dev/null 2>/out/camera-null.txt || true'
@@ -69,8 +76,14 @@ check "bare: too few inputs are named" grep -q 'no 4 inputs of 784 bytes' "$out/
 if [[ -e $out/vm/camera.txt ]]; then
 	check "camera: a result for each of 20 frames" test \
 		"$(grep -cE '^frame [0-9]+: .* left at exit' "$out/vm/camera.txt")" = 20
+	check "camera, by fluidnpud: a result for each of 20 frames" test \
+		"$(grep -cE '^frame [0-9]+: .* left at exit' "$out/vm/camera-daemon.txt")" = 20
+	check "camera, by fluidnpud: the NPU read all of them in the camera's memory" \
+		grep -q 'input_total{.*read="in_place"} 20$' "$out/vm/metrics.txt"
 else
 	skip "camera: a result for each of 20 frames" "the kernel has no vivid"
+	skip "camera, by fluidnpud: a result for each of 20 frames" "the kernel has no vivid"
+	skip "camera, by fluidnpud: the NPU read all of them in the camera's memory" "the kernel has no vivid"
 fi
 check "camera: what is no camera is named" grep -q 'VIDIOC_S_FMT' "$out/vm/camera-null.txt"
 done_testing

@@ -124,6 +124,8 @@ check "metrics count samples, exits and failures" metric \
 	"fluidnpu_inference_queue_duration_seconds_count{model=\"$name\"} $((4 * SAMPLES))" \
 	"fluidnpu_inference_compute_duration_seconds_count{model=\"$name\"} $((4 * SAMPLES))" \
 	"fluidnpu_inference_pending_request_count{model=\"$name\"} 0" \
+	"fluidnpu_inference_input_total{model=\"$name\",read=\"in_place\"} $((4 * SAMPLES))" \
+	"fluidnpu_inference_input_total{model=\"$name\",read=\"copied\"} 0" \
 	"fluidnpu_inference_request_failure{model=\"$name\",reason=\"device\"} 0" \
 	"fluidnpu_daemon_user_requests_total{uid=\"$EUID\",outcome=\"success\"} $((4 * SAMPLES + 100))"
 check "another path is not found" refused_http "GET /" 404

@@ -20,18 +20,20 @@ images=/data/t10k-images-idx3-ubyte.gz
 run="npurun --model /models/fmnist-resnet3.fnpu --quiet"
 by="$run --backend daemon --device /tmp/npu.sock"
 serve() {
-	fluidnpud --model /models/fmnist-resnet3.fnpu --socket /tmp/npu.sock \
+	fluidnpud --model /models/fmnist-resnet3.fnpu --socket /tmp/npu.sock --metrics 9000 \
 		"$@" 2>>/out/daemon.log &
 	daemon=$!
 	while [ ! -S /tmp/npu.sock ]; do :; done
 }
 end() {
+	wget -q -O "/out/$1.metrics" http://127.0.0.1:9000/metrics
 	kill $daemon
 	wait $daemon
 	echo "$1 ended with status $?" >>/out/told
 }
 
 $run --limit 1000 --logits /out/alone $images
+ip link set lo up
 for how in uring ioctl; do
 	echo "$how"
 	serve --submit $how
@@ -70,6 +72,12 @@ for how in uring ioctl; do
 	done
 	check "$how: SIGTERM ended the daemon with status 0" \
 		grep -qx "$how ended with status 0" "$out/told"
+done
+for how in uring ioctl; do
+	check "$how: the NPU read all inputs where the clients had them (udmabuf)" \
+		grep -qE 'input_total\{.*read="copied"\} 0$' "$out/$how.metrics"
+	check "$how: and these are counted" grep -qE \
+		'input_total\{.*read="in_place"\} (4[5-9][0-9][0-9]|[5-9][0-9]{3}|1[0-9]{4})$' "$out/$how.metrics"
 done
 check "no client failed" test "$(grep -c failed "$out/told")" = 0
 out/bin/npurun --backend emu --model out/models/fmnist-resnet3.fnpu --limit 500 --all-exits \

@@ -67,6 +67,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static void free_task(struct fnpud_task *task)
 {
+	fnpud_memory_put(task->memory);
+	task->memory = NULL;
 	task->state = FNPUD_TASK_FREE;
 	TAILQ_INSERT_HEAD(&task->conn->free_tasks, task, link);
 	task->conn->outstanding--;
@@ -119,13 +121,38 @@ void fnpud_engine_cancel(struct fnpud_engine *e, struct fnpud_task *task)
 	free_task(task);
 }
 
-int fnpud_memory_map(struct fnpud_memory *m, int fd, uint64_t bytes, struct fnpu_error *error)
+int fnpud_memory_new(struct fnpu_device *device, int fd, uint64_t bytes, struct fnpud_memory **out,
+		     struct fnpu_error *error)
 {
+	struct fnpud_memory *m = calloc(1, sizeof(*m));
+
 	(void)error;
-	fuzz_check(!m->map && fd == 0 && bytes <= options.quota.bytes);
+	fuzz_check(device == server.device && !*out && fd == 0 && bytes <= options.quota.bytes);
+	if (!m)
+		abort();
+	m->users = 1;
 	m->map = malloc(bytes);
 	m->bytes = bytes;
+	*out = m;
 	return 0;
+}
+
+struct fnpud_memory *fnpud_memory_get(struct fnpud_memory *m)
+{
+	if (m)
+		m->users++;
+	return m;
+}
+
+void fnpud_memory_put(struct fnpud_memory *m)
+{
+	if (!m)
+		return;
+	fuzz_check(m->users);
+	if (--m->users)
+		return;
+	free((void *)m->map);
+	free(m);
 }
 
 /* ---- steps ---- */
@@ -145,13 +172,18 @@ static void open_conn(struct fnpud_conn *conn, struct fnpud_client *client)
 
 static void close_conn(struct fnpud_conn *conn)
 {
-	for (uint32_t i = 0; i < conn->num_tasks; i++)
-		if (conn->tasks[i].state == FNPUD_TASK_QUEUED)
-			fnpud_remove(&engine.turns, &conn->tasks[i].item);
+	for (uint32_t i = 0; i < conn->num_tasks; i++) {
+		if (conn->tasks[i].state != FNPUD_TASK_QUEUED)
+			continue;
+		fnpud_remove(&engine.turns, &conn->tasks[i].item);
+		fnpud_memory_put(conn->tasks[i].memory);
+	}
+	/* whoever forgets a user, or has one too many, is found out by the sanitizer */
+	for (uint32_t i = 0; i < FNPUD_MAX_BUFFERS; i++)
+		fnpud_memory_put(conn->buffers[i]);
 	fnpud_release(&conn->client->used, &conn->reserved);
 	free(conn->tasks);
 	free(conn->records);
-	free((void *)conn->memory.map);
 }
 
 static volatile uint8_t sink;
@@ -170,7 +202,7 @@ static void serve(void)
 	s = &task->sample;
 	bytes = fnpud_input_bytes(s->format, task->conn->peer.input_bytes);
 	for (uint64_t i = 0; i < bytes; i++)
-		sink = task->conn->memory.map[s->offset + i];
+		sink = task->memory->map[s->offset + i];
 	memset(task->record, 1, task->conn->record_bytes);
 	fnpud_take(&engine.turns, item);
 	free_task(task);
@@ -282,12 +314,18 @@ static size_t good_message(void *to, struct tb_rng *rng)
 		return sizeof(struct fnpud_open);
 	case FNPUD_BUFFER:
 		((struct fnpud_buffer *)to)->bytes = (uint64_t)tb_range(rng, 1, 1024);
+		((struct fnpud_buffer *)to)->buffer = (uint32_t)tb_range(rng, 0, 1);
 		return sizeof(struct fnpud_buffer);
 	case FNPUD_SUBMIT:
 		submit->count = (uint32_t)tb_range(rng, 1, MAX_SAMPLES);
-		for (uint32_t i = 0; i < submit->count; i++)
+		for (uint32_t i = 0; i < submit->count; i++) {
 			submit->samples[i].offset = (uint64_t)tb_range(rng, 0, 4) * FNPUD_INPUT_ALIGN;
+			submit->samples[i].buffer = (uint32_t)tb_range(rng, 0, 1);
+		}
 		return sizeof(*submit) + submit->count * sizeof(submit->samples[0]);
+	case FNPUD_RELEASE:
+		((struct fnpud_release *)to)->buffer = (uint32_t)tb_range(rng, 0, 1);
+		return sizeof(struct fnpud_release);
 	case FNPUD_CANCEL:
 		((struct fnpud_cancel *)to)->user_data = (uint64_t)tb_range(rng, 0, 1);
 		return sizeof(struct fnpud_cancel);

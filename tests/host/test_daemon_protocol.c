@@ -28,7 +28,7 @@ static struct fnpud_peer peer_in(enum fnpud_state state)
 		.computes = true,
 		.input_bytes = INPUT_BYTES,
 		.num_exits = EXITS,
-		.buffer_bytes = state == FNPUD_HAS_BUFFER ? 1024 : 0,
+		.buffer_bytes = { [1] = state == FNPUD_IS_OPEN ? 1024 : 0 },
 	};
 }
 
@@ -50,6 +50,10 @@ static const struct fnpud_open good_open = { .header = { FNPUD_OPEN, sizeof(good
 static const struct fnpud_buffer good_buffer = {
 	.header = { FNPUD_BUFFER, sizeof(good_buffer) },
 	.bytes = 1024,
+	.buffer = FNPUD_MAX_BUFFERS - 1,
+};
+static const struct fnpud_release good_release = {
+	.header = { FNPUD_RELEASE, sizeof(good_release) },
 };
 
 /** struct submit - a SUBMIT of two: struct fnpud_submit, with its array as one of known size */
@@ -67,8 +71,9 @@ static struct submit good_submit(void)
 	return (struct submit){
 		.m = { .header = { FNPUD_SUBMIT, sizeof(struct submit) }, .count = 2 },
 		.samples = {
-			{ .format = FNPU_INPUT_U8_NHWC },
-			{ .offset = 128, .format = FNPU_INPUT_F32_NCHW, .priority = FNPU_MAX_PRIORITY },
+			{ .format = FNPU_INPUT_U8_NHWC, .buffer = 1 },
+			{ .offset = 128, .format = FNPU_INPUT_F32_NCHW, .priority = FNPU_MAX_PRIORITY,
+			  .buffer = 1 },
 		},
 	};
 }
@@ -82,19 +87,20 @@ static void each_message_has_its_time(void **state)
 		const void *message;
 		size_t bytes;
 		unsigned int fds;
-		bool good[FNPUD_HAS_BUFFER + 1];
+		bool good[FNPUD_IS_OPEN + 1];
 	} cases[] = {
-		{ &good_hello, sizeof(good_hello), 0, { true, false, false, false } },
-		{ &good_open, sizeof(good_open), 0, { false, true, false, false } },
-		{ &good_buffer, sizeof(good_buffer), 1, { false, false, true, false } },
-		{ &submit, sizeof(submit), 0, { false, false, false, true } },
-		{ &counters, sizeof(counters), 0, { false, true, true, true } },
-		{ &stats, sizeof(stats), 0, { false, false, true, true } },
+		{ &good_hello, sizeof(good_hello), 0, { true, false, false } },
+		{ &good_open, sizeof(good_open), 0, { false, true, false } },
+		{ &good_buffer, sizeof(good_buffer), 1, { false, false, true } },
+		{ &good_release, sizeof(good_release), 0, { false, false, true } },
+		{ &submit, sizeof(submit), 0, { false, false, true } },
+		{ &counters, sizeof(counters), 0, { false, true, true } },
+		{ &stats, sizeof(stats), 0, { false, false, true } },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		for (int s = FNPUD_NEW; s <= FNPUD_HAS_BUFFER; s++) {
+		for (int s = FNPUD_NEW; s <= FNPUD_IS_OPEN; s++) {
 			const struct fnpud_peer peer = peer_in(s);
 			int ret = fnpud_check(&peer, cases[i].message, cases[i].bytes, cases[i].fds,
 					      &error);
@@ -107,7 +113,7 @@ static void each_message_has_its_time(void **state)
 
 static void sizes_are_exact(void **state)
 {
-	const struct fnpud_peer fresh = peer_in(FNPUD_NEW), ready = peer_in(FNPUD_HAS_BUFFER);
+	const struct fnpud_peer fresh = peer_in(FNPUD_NEW), ready = peer_in(FNPUD_IS_OPEN);
 	struct fnpud_hello hello = good_hello;
 	struct submit submit = good_submit();
 
@@ -169,6 +175,7 @@ static void values_that_cannot_be_are_named(void **state)
 	const struct fnpud_peer greeted = peer_in(FNPUD_GREETED), open = peer_in(FNPUD_IS_OPEN);
 	struct fnpud_open m = good_open;
 	struct fnpud_buffer b = good_buffer;
+	struct fnpud_release r = good_release;
 
 	(void)state;
 	m.flags = 1u << 31;
@@ -180,6 +187,11 @@ static void values_that_cannot_be_are_named(void **state)
 	expect(&open, &b, sizeof(b), 1, -EPROTO, "makes no sense");
 	b.bytes = UINT64_MAX;
 	expect(&open, &b, sizeof(b), 1, -EPROTO, "makes no sense");
+	b = good_buffer;
+	b.buffer = FNPUD_MAX_BUFFERS;
+	expect(&open, &b, sizeof(b), 1, -EPROTO, "number 64");
+	r.buffer = UINT32_MAX;
+	expect(&open, &r, sizeof(r), 0, -EPROTO, "number 4294967295");
 }
 
 static void expect_sample(const struct fnpud_peer *peer, const struct fnpud_sample *sample, int ret,
@@ -191,16 +203,16 @@ static void expect_sample(const struct fnpud_peer *peer, const struct fnpud_samp
 	expect(peer, &submit, sizeof(submit), 0, ret, hint);
 }
 
-static void samples_lie_in_the_buffer(void **state)
+static void samples_lie_in_their_buffer(void **state)
 {
-	struct fnpud_peer peer = peer_in(FNPUD_HAS_BUFFER);
-	struct fnpud_sample s = { .format = FNPU_INPUT_U8_NHWC };
+	struct fnpud_peer peer = peer_in(FNPUD_IS_OPEN);
+	struct fnpud_sample s = { .format = FNPU_INPUT_U8_NHWC, .buffer = 1 };
 
 	(void)state;
-	peer.buffer_bytes = 1024 + INPUT_BYTES;
+	peer.buffer_bytes[1] = 1024 + INPUT_BYTES;
 	s.offset = 1024;
 	expect_sample(&peer, &s, 0, "");
-	peer.buffer_bytes--;
+	peer.buffer_bytes[1]--;
 	expect_sample(&peer, &s, -EPROTO, "0x400");
 	s.offset = 32;
 	expect_sample(&peer, &s, -EPROTO, "0x20");
@@ -208,14 +220,18 @@ static void samples_lie_in_the_buffer(void **state)
 	expect_sample(&peer, &s, -EPROTO, "no sample");
 	s.offset = FNPUD_NO_INPUT;
 	expect_sample(&peer, &s, -EPROTO, "no sample");
-	s = (struct fnpud_sample){ .format = FNPU_INPUT_F32_NCHW };
-	peer.buffer_bytes = sizeof(float) * INPUT_BYTES - 1;
+	s = (struct fnpud_sample){ .format = FNPU_INPUT_U8_NHWC, .buffer = 2 };
+	expect_sample(&peer, &s, -EPROTO, "of a buffer of 0 bytes");
+	s.buffer = FNPUD_MAX_BUFFERS;
+	expect_sample(&peer, &s, -EPROTO, "number 64");
+	s = (struct fnpud_sample){ .format = FNPU_INPUT_F32_NCHW, .buffer = 1 };
+	peer.buffer_bytes[1] = sizeof(float) * INPUT_BYTES - 1;
 	expect_sample(&peer, &s, -EPROTO, "no sample of 400 bytes");
 }
 
 static void samples_have_fields_that_exist(void **state)
 {
-	struct fnpud_peer peer = peer_in(FNPUD_HAS_BUFFER);
+	struct fnpud_peer peer = peer_in(FNPUD_IS_OPEN);
 
 	(void)state;
 	expect_sample(&peer, &(struct fnpud_sample){ .format = 99 }, -EPROTO, "format 99");
@@ -223,7 +239,7 @@ static void samples_have_fields_that_exist(void **state)
 		      "priority 8");
 	expect_sample(&peer, &(struct fnpud_sample){ .flags = 1u << 9 }, -EPROTO, "flags 0x200");
 	/* where the NPU computes, it is not asked */
-	expect_sample(&peer, &(struct fnpud_sample){ .exit_index = EXITS }, 0, "");
+	expect_sample(&peer, &(struct fnpud_sample){ .exit_index = EXITS, .buffer = 1 }, 0, "");
 	peer.computes = false;
 	expect_sample(&peer, &(struct fnpud_sample){ .exit_index = EXITS }, -EPROTO, "exit 3");
 	expect_sample(&peer, &(struct fnpud_sample){ .offset = FNPUD_NO_INPUT }, 0, "");
@@ -449,7 +465,7 @@ int main(void)
 		cmocka_unit_test(another_version_is_told_what_to_do),
 		cmocka_unit_test(descriptors_come_with_a_buffer_only),
 		cmocka_unit_test(values_that_cannot_be_are_named),
-		cmocka_unit_test(samples_lie_in_the_buffer),
+		cmocka_unit_test(samples_lie_in_their_buffer),
 		cmocka_unit_test(samples_have_fields_that_exist),
 		cmocka_unit_test(quotas_are_kept_to_the_last_byte),
 		cmocka_unit_test(equal_clients_alternate),

@@ -5,9 +5,11 @@
 #include <linux/dma-buf.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <linux/udmabuf.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -17,6 +19,7 @@
 
 #include "buffer.h"
 #include "error.h"
+#include "fluidnpu_hw.h"
 #include "log.h"
 
 /* ---- descriptors of others ---- */
@@ -95,42 +98,110 @@ static int check_size(int fd, bool dmabuf, uint64_t bytes, struct fnpu_error *er
 	return 0;
 }
 
-int fnpud_memory_map(struct fnpud_memory *m, int fd, uint64_t bytes, struct fnpu_error *error)
+/* A memfd as a dma-buf, or -1. Its pages stay in memory as long as that. */
+static int make_dmabuf(int memfd, size_t bytes)
+{
+	const struct udmabuf_create create = {
+		.memfd = (uint32_t)memfd, .flags = UDMABUF_FLAGS_CLOEXEC, .size = bytes,
+	};
+	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), fd;
+
+	if (device < 0)
+		return -1;
+	fd = ioctl(device, UDMABUF_CREATE, &create);
+	close(device);
+	return fd;
+}
+
+/* NULL: the NPU cannot read it where it is. */
+static struct fnpu_bo *import(struct fnpu_device *device, int fd, bool dmabuf)
+{
+	const off_t end = lseek(fd, 0, SEEK_END);
+	struct fnpu_bo *bo = NULL;
+	int made;
+
+	if (!fnpu_bo_import(device, fd, &bo, NULL) || dmabuf)
+		return bo;
+	made = make_dmabuf(fd, (size_t)end & ~(size_t)(FLUIDNPU_PAGE_BYTES - 1));
+	if (made < 0)
+		return NULL;
+	fnpu_bo_import(device, made, &bo, NULL);
+	close(made);
+	return bo;
+}
+
+/* So that a sample that lies in what the NPU does not see is copied: a last page that is not whole. */
+static struct fnpu_bo *import_all(struct fnpu_device *device, int fd, bool dmabuf, uint64_t bytes)
+{
+	struct fnpu_bo *bo = import(device, fd, dmabuf);
+
+	if (bo && fnpu_bo_bytes(bo) >= bytes)
+		return bo;
+	fnpu_bo_free(bo);
+	return NULL;
+}
+
+static int memory_open(struct fnpud_memory *m, struct fnpu_device *device, int fd, uint64_t bytes,
+		       struct fnpu_error *error)
 {
 	const bool dmabuf = is_dmabuf(fd);
-	int copy = -1;
 	void *map;
-	int ret;
+	int ret = dmabuf ? 0 : check_memfd(fd, error);
 
-	ret = dmabuf ? 0 : check_memfd(fd, error);
 	if (!ret)
 		ret = check_size(fd, dmabuf, bytes, error);
 	if (ret)
 		return ret;
+	m->bytes = bytes;
+	m->bo = import_all(device, fd, dmabuf, bytes);
 	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
+	if (map != MAP_FAILED)
+		m->map = map;
+	else if (!m->bo)
 		return fnpu_fail(error, -errno, "the buffer cannot be mapped: %s", strerror(errno));
-	if (dmabuf) {
-		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-		if (copy < 0) {
-			ret = fnpu_fail(error, -errno, "no descriptor for the dma-buf: %s",
-					strerror(errno));
-			munmap(map, bytes);
-			return ret;
-		}
-	}
-	*m = (struct fnpud_memory){ .map = map, .bytes = bytes, .dmabuf_fd = copy };
+	if (!dmabuf)
+		return 0;
+	m->dmabuf_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (m->dmabuf_fd < 0)
+		return fnpu_fail(error, -errno, "no descriptor for the dma-buf: %s", strerror(errno));
 	return 0;
 }
 
-void fnpud_memory_unmap(struct fnpud_memory *m)
+int fnpud_memory_new(struct fnpu_device *device, int fd, uint64_t bytes, struct fnpud_memory **out,
+		     struct fnpu_error *error)
 {
-	if (!m->map)
+	struct fnpud_memory *m = calloc(1, sizeof(*m));
+	int ret;
+
+	if (!m)
+		return fnpu_fail(error, -ENOMEM, "fluidnpud is out of memory");
+	m->users = 1;
+	m->dmabuf_fd = -1;
+	ret = memory_open(m, device, fd, bytes, error);
+	if (ret)
+		fnpud_memory_put(m);
+	else
+		*out = m;
+	return ret;
+}
+
+struct fnpud_memory *fnpud_memory_get(struct fnpud_memory *m)
+{
+	if (m)
+		m->users++;
+	return m;
+}
+
+void fnpud_memory_put(struct fnpud_memory *m)
+{
+	if (!m || --m->users)
 		return;
 	if (m->dmabuf_fd >= 0)
 		close(m->dmabuf_fd);
-	munmap((void *)m->map, m->bytes);
-	m->map = NULL;
+	if (m->map)
+		munmap((void *)m->map, m->bytes);
+	fnpu_bo_free(m->bo);
+	free(m);
 }
 
 static int sync_dmabuf(const struct fnpud_memory *m, uint64_t flags)
@@ -138,7 +209,7 @@ static int sync_dmabuf(const struct fnpud_memory *m, uint64_t flags)
 	const struct dma_buf_sync sync = { .flags = flags | DMA_BUF_SYNC_READ };
 	int ret;
 
-	if (!m->map || m->dmabuf_fd < 0)
+	if (m->dmabuf_fd < 0)
 		return 0;
 	do {
 		ret = ioctl(m->dmabuf_fd, DMA_BUF_IOCTL_SYNC, &sync);
@@ -146,18 +217,16 @@ static int sync_dmabuf(const struct fnpud_memory *m, uint64_t flags)
 	return ret ? -errno : 0;
 }
 
-/* Announcing a read waits for whoever writes the buffer, and one client's camera is no reason to. */
-static bool is_written(const struct fnpud_memory *m)
+/* One client's camera is no reason for all others to wait, be it the daemon that would or the NPU. */
+int fnpud_memory_ready(const struct fnpud_memory *m)
 {
 	struct pollfd p = { .fd = m->dmabuf_fd, .events = POLLIN };
 
-	return poll(&p, 1, 0) <= 0;
+	return m->dmabuf_fd >= 0 && poll(&p, 1, 0) <= 0 ? -EBUSY : 0;
 }
 
 int fnpud_memory_begin(const struct fnpud_memory *m)
 {
-	if (m->map && m->dmabuf_fd >= 0 && is_written(m))
-		return -EBUSY;
 	return sync_dmabuf(m, DMA_BUF_SYNC_START);
 }
 

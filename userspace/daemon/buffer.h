@@ -13,13 +13,17 @@
 #include "fluidnpu.h"
 
 /**
- * struct fnpud_memory - a mapped buffer
- * @map: NULL: none; @bytes: of it
- * @dmabuf_fd: whose reads must be announced, or -1
+ * struct fnpud_memory - a buffer
+ * @users: the connection, and samples that lie in it
+ * @map: where the daemon sees it, NULL if its exporter does not let it; @bytes: of it
+ * @bo: as the NPU sees it, or NULL if it cannot: then samples are copied
+ * @dmabuf_fd: of a dma-buf, whose reads must be announced, or -1
  */
 struct fnpud_memory {
+	uint32_t users;
 	const unsigned char *map;
 	size_t bytes;
+	struct fnpu_bo *bo;
 	int dmabuf_fd;
 };
 
@@ -31,16 +35,28 @@ struct fnpud_memory {
 void fnpud_close(int fd);
 
 /**
- * fnpud_memory_map() - map @bytes of @fd to read
+ * fnpud_memory_new() - @bytes of @fd to read, for @device and the daemon
  * @fd: the caller's in any case
+ * @out: with one user
+ *
+ * The NPU reads a dma-buf where it is. A memfd becomes a dma-buf by /dev/udmabuf, if there is one and
+ * the memfd has whole pages; the emulated NPU reads it as it is.
+ *
  * Returns 0, -EINVAL when it is no such file or too small, or another negative errno.
  */
-int fnpud_memory_map(struct fnpud_memory *m, int fd, uint64_t bytes, struct fnpu_error *error);
+int fnpud_memory_new(struct fnpu_device *device, int fd, uint64_t bytes, struct fnpud_memory **out,
+		     struct fnpu_error *error);
 
-/** fnpud_memory_unmap() - undo it; nothing when nothing is mapped */
-void fnpud_memory_unmap(struct fnpud_memory *m);
+/** fnpud_memory_get() - one more user of @m, or of nothing: NULL. @m */
+struct fnpud_memory *fnpud_memory_get(struct fnpud_memory *m);
 
-/** fnpud_memory_begin() - reads follow; 0, -EBUSY while a device writes it, or a negative errno */
+/** fnpud_memory_put() - one less; the last one frees it. NULL is fine */
+void fnpud_memory_put(struct fnpud_memory *m);
+
+/** fnpud_memory_ready() - 0, or -EBUSY while a device writes it: whoever reads then waits for that */
+int fnpud_memory_ready(const struct fnpud_memory *m);
+
+/** fnpud_memory_begin() - the daemon's reads follow; 0 or a negative errno */
 int fnpud_memory_begin(const struct fnpud_memory *m);
 
 /** fnpud_memory_end() - they are done */

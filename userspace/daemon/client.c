@@ -146,7 +146,6 @@ static struct fnpud_conn *conn_new(struct fnpud_server *server, struct fnpud_cli
 	conn->reserved.connections = 1;
 	conn->events = EPOLLIN;
 	conn->since_ns = host_ns();
-	conn->memory.dmabuf_fd = -1;
 	TAILQ_INIT(&conn->free_tasks);
 	TAILQ_INIT(&conn->answered);
 	if (fnpud_server_watch(server, fd, conn->events, &conn->source)) {
@@ -209,7 +208,8 @@ void fnpud_conn_close(struct fnpud_conn *conn)
 	if (conn->fd < 0)
 		return;
 	forget_tasks(conn);
-	fnpud_memory_unmap(&conn->memory);
+	for (uint32_t i = 0; i < FNPUD_MAX_BUFFERS; i++)
+		fnpud_memory_put(conn->buffers[i]);
 	close(conn->fd);	/* and epoll forgets it */
 	conn->fd = -1;
 	fnpud_release(&conn->client->used, &conn->reserved);

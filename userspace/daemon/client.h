@@ -33,6 +33,7 @@ TAILQ_HEAD(fnpud_clients, fnpud_client);
  * @fd: -1 once it is closed
  * @peer: what its messages are checked against
  * @engine: of its session, or NULL; @flow: its client's there
+ * @buffers: by their numbers; NULL: none
  * @slo_ns: deadline of samples that have none, after their arrival
  * @reserved: of the client's quota
  * @tasks, @records: of the session, @num_tasks of them, with @record_bytes each
@@ -53,7 +54,7 @@ struct fnpud_conn {
 	struct fnpud_peer peer;
 	struct fnpud_engine *engine;
 	struct fnpud_flow *flow;
-	struct fnpud_memory memory;
+	struct fnpud_memory *buffers[FNPUD_MAX_BUFFERS];
 	uint64_t slo_ns;
 	struct fnpud_quota reserved;
 	struct fnpud_task *tasks;

@@ -192,6 +192,12 @@ static void print_preemptions(FILE *out, const char *name, const struct fnpud_mo
 	print_series(out, name, m, NULL, "", m->preemptions);
 }
 
+static void print_inputs(FILE *out, const char *name, const struct fnpud_model_metrics *m)
+{
+	print_series(out, name, m, "read", "in_place", m->read_in_place);
+	print_series(out, name, m, "read", "copied", m->copied);
+}
+
 static const struct series series[] = {
 	{ "fluidnpu_inference_request_success", "counter", "Samples that were classified",
 	  print_success },
@@ -211,6 +217,9 @@ static const struct series series[] = {
 	  print_batches },
 	{ "fluidnpu_inference_preemptions_total", "counter", "Times that a sample was stopped",
 	  print_preemptions },
+	{ "fluidnpu_inference_input_total", "counter",
+	  "Inputs that the NPU read where the client has them, or that the daemon copied for it",
+	  print_inputs },
 };
 
 static void print_users(FILE *out, const struct fnpud_metrics *m)

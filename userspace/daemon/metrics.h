@@ -8,6 +8,7 @@
  *	fluidnpu_inference_compute_duration_seconds		on the NPU until its exit
  *	fluidnpu_inference_pending_request_count		without a result now
  *	fluidnpu_inference_exit_total{exit=}, _batch_total{size=}, _preemptions_total
+ *	fluidnpu_inference_input_total{read=}			inputs, by who reads them
  *	fluidnpu_merges_total					of all models, as the device counts
  *	fluidnpu_daemon_*					clients, and what they were refused
  *
@@ -56,6 +57,8 @@ struct fnpud_histogram {
  * struct fnpud_model_metrics - of a model
  * @name: label; borrowed
  * @num_exits: of @exits that it has
+ * @read_in_place, @copied: inputs that the NPU read where the client has them, or the daemon converted
+ *	or copied
  * @stats: of its sessions on the NPU, added up, filled before printing; so is @pending
  */
 struct fnpud_model_metrics {
@@ -65,6 +68,8 @@ struct fnpud_model_metrics {
 	uint64_t failures[FNPUD_NUM_FAILURES];
 	uint64_t exits[FLUIDNPU_MAX_EXITS];
 	uint64_t preemptions;
+	uint64_t read_in_place;
+	uint64_t copied;
 	struct fnpud_histogram queue;
 	struct fnpud_histogram compute;
 	struct fnpu_session_stats stats;

@@ -19,11 +19,11 @@ static const struct rule {
 	[FNPUD_HELLO] = { FNPUD_NEW, FNPUD_NEW, sizeof(struct fnpud_hello), "HELLO" },
 	[FNPUD_OPEN] = { FNPUD_GREETED, FNPUD_GREETED, sizeof(struct fnpud_open), "OPEN" },
 	[FNPUD_BUFFER] = { FNPUD_IS_OPEN, FNPUD_IS_OPEN, sizeof(struct fnpud_buffer), "BUFFER" },
-	[FNPUD_SUBMIT] = { FNPUD_IS_OPEN, FNPUD_HAS_BUFFER, sizeof(struct fnpud_submit), "SUBMIT" },
-	[FNPUD_COUNTERS] = { FNPUD_GREETED, FNPUD_HAS_BUFFER, sizeof(struct fnpud_header),
-			     "COUNTERS" },
-	[FNPUD_STATS] = { FNPUD_IS_OPEN, FNPUD_HAS_BUFFER, sizeof(struct fnpud_header), "STATS" },
-	[FNPUD_CANCEL] = { FNPUD_IS_OPEN, FNPUD_HAS_BUFFER, sizeof(struct fnpud_cancel), "CANCEL" },
+	[FNPUD_SUBMIT] = { FNPUD_IS_OPEN, FNPUD_IS_OPEN, sizeof(struct fnpud_submit), "SUBMIT" },
+	[FNPUD_COUNTERS] = { FNPUD_GREETED, FNPUD_IS_OPEN, sizeof(struct fnpud_header), "COUNTERS" },
+	[FNPUD_STATS] = { FNPUD_IS_OPEN, FNPUD_IS_OPEN, sizeof(struct fnpud_header), "STATS" },
+	[FNPUD_CANCEL] = { FNPUD_IS_OPEN, FNPUD_IS_OPEN, sizeof(struct fnpud_cancel), "CANCEL" },
+	[FNPUD_RELEASE] = { FNPUD_IS_OPEN, FNPUD_IS_OPEN, sizeof(struct fnpud_release), "RELEASE" },
 };
 
 static int check_hello(const struct fnpud_hello *m, struct fnpu_error *error)
@@ -47,29 +47,47 @@ static int check_open(const struct fnpud_open *m, struct fnpu_error *error)
 	return 0;
 }
 
+static int check_buffer_number(uint32_t buffer, uint32_t reserved, struct fnpu_error *error)
+{
+	if (buffer >= FNPUD_MAX_BUFFERS || reserved)
+		return fnpu_fail(error, -EPROTO, "buffer number %u does not exist: there are %u",
+				 buffer, FNPUD_MAX_BUFFERS);
+	return 0;
+}
+
+static int check_release(const struct fnpud_release *m, struct fnpu_error *error)
+{
+	return check_buffer_number(m->buffer, m->reserved, error);
+}
+
 static int check_buffer(const struct fnpud_buffer *m, struct fnpu_error *error)
 {
 	if (!m->bytes || m->bytes > FNPUD_MAX_BUFFER_BYTES)
 		return fnpu_fail(error, -EPROTO, "a buffer of %llu bytes makes no sense",
 				 (unsigned long long)m->bytes);
-	return 0;
+	return check_buffer_number(m->buffer, m->reserved, error);
 }
 
 static int check_input(const struct fnpud_peer *peer, const struct fnpud_sample *s,
 		       struct fnpu_error *error)
 {
 	const uint64_t bytes = fnpud_input_bytes(s->format, peer->input_bytes);
+	uint64_t room;
+	int ret;
 
 	if (!bytes)
 		return fnpu_fail(error, -EPROTO, "input format %u does not exist", s->format);
 	if (s->offset == FNPUD_NO_INPUT && !peer->computes)
 		return 0;
-	if (s->offset % FNPUD_INPUT_ALIGN || bytes > peer->buffer_bytes ||
-	    s->offset > peer->buffer_bytes - bytes)
+	ret = check_buffer_number(s->buffer, s->reserved, error);
+	if (ret)
+		return ret;
+	room = peer->buffer_bytes[s->buffer];
+	if (s->offset % FNPUD_INPUT_ALIGN || bytes > room || s->offset > room - bytes)
 		return fnpu_fail(error, -EPROTO,
 				 "no sample of %llu bytes is at %#llx of a buffer of %llu bytes",
 				 (unsigned long long)bytes, (unsigned long long)s->offset,
-				 (unsigned long long)peer->buffer_bytes);
+				 (unsigned long long)room);
 	return 0;
 }
 
@@ -134,6 +152,8 @@ int fnpud_check(const struct fnpud_peer *peer, const void *data, size_t bytes, u
 		return check_open(data, error);
 	case FNPUD_BUFFER:
 		return check_buffer(data, error);
+	case FNPUD_RELEASE:
+		return check_release(data, error);
 	case FNPUD_SUBMIT:
 		return check_submit(peer, data, bytes, error);
 	default:

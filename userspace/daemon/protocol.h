@@ -7,22 +7,26 @@
  *	HELLO		the version spoken	DEVICE	the NPU
  *	OPEN		a model, a queue	OPENED	what was granted
  *	BUFFER + fd	where inputs lie	BUFFERED
+ *	RELEASE		no inputs lie there any more
  *	SUBMIT		samples			RESULTS	one per sample, in the order of the exits
  *	CANCEL		a sample		its result comes as it would, perhaps -ECANCELED
  *	COUNTERS				COUNTED
  *	STATS					STATED
  *						ERROR	instead of an answer, or without a question
  *
- * A connection has one session: HELLO, OPEN, BUFFER come once each, in this order; a connection
- * that only asks for counters needs no session. Each request but SUBMIT and CANCEL is answered
- * once, in order. RESULTS may come in between.
+ * A connection has one session: HELLO and OPEN come once each, in this order, before all else; a
+ * connection that only asks for counters needs no session. Each request but SUBMIT, RELEASE and
+ * CANCEL is answered once, in order. RESULTS may come in between.
  *
- * A sample's input lies in the buffer (a memfd that cannot shrink, or a dma-buf) and stays
- * unchanged until its result has come. At most fnpud_opened.queue_bound samples may be without a
+ * A sample's input lies in one of the session's buffers (a memfd that cannot shrink, or a dma-buf)
+ * and stays unchanged until its result has come. In FNPU_INPUT_I8_NHWC the NPU reads it there,
+ * where it can; otherwise the daemon reads it once. A BUFFER may take the place of another one, all
+ * of whose samples have their results. At most fnpud_opened.queue_bound samples may be without a
  * result.
  *
- * A message that breaks these rules gets an ERROR and ends the connection. So does the daemon when
- * it stops: an ERROR -ESHUTDOWN, then the results of the samples that it has got, then the end.
+ * A message that breaks these rules gets an ERROR and ends the connection. A BUFFER that cannot be
+ * used gets an ERROR in place of its answer. And when the daemon stops, there is an ERROR
+ * -ESHUTDOWN, then the results of the samples that it has got, then the end.
  */
 #ifndef FNPUD_PROTOCOL_H
 #define FNPUD_PROTOCOL_H
@@ -37,6 +41,7 @@
 #define FNPUD_MESSAGE_BYTES	65536u		/* of the longest message */
 #define FNPUD_INPUT_ALIGN	64u		/* of a sample in its buffer */
 #define FNPUD_MAX_QUEUE		65536u		/* samples of a session */
+#define FNPUD_MAX_BUFFERS	64u		/* of a session */
 #define FNPUD_MAX_BUFFER_BYTES	(1ull << 36)
 #define FNPUD_TEXT_BYTES	FNPU_ERROR_BYTES
 
@@ -49,6 +54,7 @@ enum fnpud_type {
 	FNPUD_COUNTERS,
 	FNPUD_STATS,
 	FNPUD_CANCEL,
+	FNPUD_RELEASE,
 	FNPUD_NUM_REQUESTS,
 	FNPUD_DEVICE = 64,
 	FNPUD_OPENED,
@@ -111,17 +117,30 @@ struct fnpud_opened {
 	uint32_t reserved;
 };
 
-/** struct fnpud_buffer - @bytes: of the buffer whose descriptor comes with the message */
+/**
+ * struct fnpud_buffer - the buffer whose descriptor comes with the message
+ * @bytes: of it
+ * @buffer: its number from now on, below FNPUD_MAX_BUFFERS
+ */
 struct fnpud_buffer {
 	struct fnpud_header header;
 	uint64_t bytes;
+	uint32_t buffer;
+	uint32_t reserved;
+};
+
+/** struct fnpud_release - @buffer: which is none any more; all of its samples have their results */
+struct fnpud_release {
+	struct fnpud_header header;
+	uint32_t buffer;
+	uint32_t reserved;
 };
 
 #define FNPUD_NO_INPUT	UINT64_MAX	/* fnpud_sample.offset, for an NPU that only models time */
 
 /**
  * struct fnpud_sample - as struct fnpu_request
- * @offset: of the input in the buffer, a multiple of FNPUD_INPUT_ALIGN
+ * @offset: of the input in buffer number @buffer, a multiple of FNPUD_INPUT_ALIGN
  */
 struct fnpud_sample {
 	uint64_t user_data;
@@ -131,6 +150,8 @@ struct fnpud_sample {
 	uint32_t exit_index;
 	uint32_t priority;
 	uint32_t flags;
+	uint32_t buffer;
+	uint32_t reserved;
 };
 
 struct fnpud_submit {
@@ -218,21 +239,20 @@ enum fnpud_state {
 	FNPUD_NEW,
 	FNPUD_GREETED,
 	FNPUD_IS_OPEN,
-	FNPUD_HAS_BUFFER,
 };
 
 /**
  * struct fnpud_peer - what the messages of a connection are checked against
  * @computes: the NPU looks at inputs
  * @input_bytes, @num_exits: of the session's model
- * @buffer_bytes: of its buffer
+ * @buffer_bytes: of its buffers, 0: there is none of this number
  */
 struct fnpud_peer {
 	enum fnpud_state state;
 	bool computes;
 	uint32_t input_bytes;
 	uint32_t num_exits;
-	uint64_t buffer_bytes;
+	uint64_t buffer_bytes[FNPUD_MAX_BUFFERS];
 };
 
 /**

@@ -84,6 +84,13 @@ static int reserve(struct fnpud_conn *conn, const struct fnpud_quota *more,
 	return 0;
 }
 
+static void unreserve(struct fnpud_conn *conn, const struct fnpud_quota *less)
+{
+	fnpud_release(&conn->client->used, less);
+	conn->reserved.samples -= less->samples;
+	conn->reserved.bytes -= less->bytes;
+}
+
 static int make_tasks(struct fnpud_conn *conn, uint32_t num, struct fnpu_error *error)
 {
 	const struct fnpud_quota more = {
@@ -156,24 +163,58 @@ static void open_request(struct fnpud_conn *conn, const struct fnpud_open *reque
 	fnpud_conn_reply(conn, &m, sizeof(m));
 }
 
-/* ---- BUFFER ---- */
+/* ---- BUFFER, RELEASE ---- */
+
+/* 0: @buffer is none any more, if it was one. Samples in it would be memory beyond the quota. */
+static int release_buffer(struct fnpud_conn *conn, uint32_t buffer, struct fnpu_error *error)
+{
+	if (conn->buffers[buffer] && conn->buffers[buffer]->users > 1)
+		return fnpu_fail(error, -EBUSY, "buffer %u has samples without a result", buffer);
+	unreserve(conn, &(struct fnpud_quota){ .bytes = conn->peer.buffer_bytes[buffer] });
+	conn->peer.buffer_bytes[buffer] = 0;
+	fnpud_memory_put(conn->buffers[buffer]);
+	conn->buffers[buffer] = NULL;
+	return 0;
+}
+
+static int take_buffer(struct fnpud_conn *conn, const struct fnpud_buffer *request, int fd,
+		       struct fnpu_error *error)
+{
+	const struct fnpud_quota more = { .bytes = request->bytes };
+	int ret = release_buffer(conn, request->buffer, error);
+
+	if (!ret)
+		ret = reserve(conn, &more, error);
+	if (ret)
+		return ret;
+	ret = fnpud_memory_new(conn->server->device, fd, request->bytes,
+			       &conn->buffers[request->buffer], error);
+	if (ret)
+		unreserve(conn, &more);
+	else
+		conn->peer.buffer_bytes[request->buffer] = request->bytes;
+	return ret;
+}
 
 static void buffer_request(struct fnpud_conn *conn, const struct fnpud_buffer *request, int fd)
 {
 	const struct fnpud_header m = { .type = FNPUD_BUFFERED, .bytes = sizeof(m) };
-	const struct fnpud_quota more = { .bytes = request->bytes };
 	struct fnpu_error error;
-	int ret = reserve(conn, &more, &error);
+	int ret = take_buffer(conn, request, fd, &error);
 
-	if (!ret)
-		ret = fnpud_memory_map(&conn->memory, fd, request->bytes, &error);
-	if (ret) {
-		fnpud_conn_doom(conn, FNPUD_BUFFER, ret, error.text);
-		return;
-	}
-	conn->peer.buffer_bytes = request->bytes;
-	conn->peer.state = FNPUD_HAS_BUFFER;
-	fnpud_conn_reply(conn, &m, sizeof(m));
+	if (ret)
+		fnpud_conn_refuse(conn, FNPUD_BUFFER, ret, error.text);
+	else
+		fnpud_conn_reply(conn, &m, sizeof(m));
+}
+
+static void release_request(struct fnpud_conn *conn, const struct fnpud_release *request)
+{
+	struct fnpu_error error;
+	int ret = release_buffer(conn, request->buffer, &error);
+
+	if (ret)
+		fnpud_conn_doom(conn, FNPUD_RELEASE, ret, error.text);
 }
 
 /* ---- SUBMIT ---- */
@@ -185,6 +226,8 @@ static void take_sample(struct fnpud_conn *conn, const struct fnpud_sample *samp
 	TAILQ_REMOVE(&conn->free_tasks, task, link);
 	task->state = FNPUD_TASK_QUEUED;
 	task->sample = *sample;
+	task->memory = sample->offset == FNPUD_NO_INPUT ? NULL :
+		fnpud_memory_get(conn->buffers[sample->buffer]);
 	task->arrived_ns = conn->server->now_ns;
 	task->arrived = conn->server->now_cycles;
 	fnpud_push(&conn->engine->turns, conn->flow, &task->item, sample->priority, sample->flags);
@@ -240,6 +283,9 @@ void fnpud_request(struct fnpud_conn *conn, const void *data, size_t bytes, cons
 		break;
 	case FNPUD_BUFFER:
 		buffer_request(conn, data, fds[0]);
+		break;
+	case FNPUD_RELEASE:
+		release_request(conn, data);
 		break;
 	case FNPUD_SUBMIT:
 		submit(conn, data);

@@ -173,6 +173,8 @@ static uint32_t take_ticket(struct fnpud_engine *e, struct fnpud_task *task)
 
 	e->free_ticket = e->tickets[ticket].next_free;
 	e->tickets[ticket].task = task;
+	e->tickets[ticket].memory = task->memory;
+	task->memory = NULL;
 	return ticket;
 }
 
@@ -180,6 +182,8 @@ static struct fnpud_task *return_ticket(struct fnpud_engine *e, uint32_t ticket)
 {
 	struct fnpud_task *task = e->tickets[ticket].task;
 
+	fnpud_memory_put(e->tickets[ticket].memory);
+	e->tickets[ticket].memory = NULL;
 	e->tickets[ticket].task = NULL;
 	e->tickets[ticket].next_free = e->free_ticket;
 	e->free_ticket = ticket;
@@ -193,8 +197,15 @@ static void count_failure(struct fnpud_engine *e, const struct fnpud_conn *conn,
 		fnpud_metrics_user(&e->server->metrics, conn->client->uid)->failure++;
 }
 
+static void drop_memory(struct fnpud_task *task)
+{
+	fnpud_memory_put(task->memory);
+	task->memory = NULL;
+}
+
 static void fail_task(struct fnpud_engine *e, struct fnpud_task *task, int status)
 {
+	drop_memory(task);
 	*task->record = (struct fnpud_result){
 		.user_data = task->sample.user_data,
 		.status = status,
@@ -215,10 +226,12 @@ void fnpud_engine_cancel(struct fnpud_engine *e, struct fnpud_task *task)
 
 void fnpud_engine_forget(struct fnpud_engine *e, struct fnpud_task *task)
 {
-	if (task->state == FNPUD_TASK_QUEUED)
+	if (task->state == FNPUD_TASK_QUEUED) {
 		fnpud_remove(&e->turns, &task->item);
-	else
+		drop_memory(task);
+	} else {
 		e->tickets[task->ticket].task = NULL;
+	}
 	count_failure(e, task->conn, -ECANCELED);
 }
 
@@ -318,31 +331,51 @@ static uint64_t slo_left(const struct fnpud_task *task, int64_t now_ns)
 	return slo > waited ? slo - waited : 1;
 }
 
+/* The NPU reads the input itself, or the daemon does now. */
+static int submit_input(struct fnpud_engine *e, const struct fnpud_memory *m, uint64_t offset,
+			struct fnpu_request *request)
+{
+	int ret = fnpud_memory_ready(m);
+
+	if (ret)
+		return ret;
+	request->input_bytes = fnpud_input_bytes(request->format, e->model->info->input_bytes);
+	if (m->bo && request->format == FNPU_INPUT_I8_NHWC) {
+		request->bo = m->bo;
+		request->bo_offset = offset;
+		ret = fnpu_session_submit(e->session, request);
+		e->model->metrics.read_in_place += !ret;
+		return ret;
+	}
+	if (!m->map)
+		return -EACCES;	/* only the NPU sees it, and it does not take this format */
+	ret = fnpud_memory_begin(m);
+	if (ret)
+		return ret;
+	request->input = m->map + offset;
+	ret = fnpu_session_submit(e->session, request);
+	fnpud_memory_end(m);
+	e->model->metrics.copied += !ret;
+	return ret;
+}
+
 static int submit(struct fnpud_engine *e, struct fnpud_task *task)
 {
 	const struct fnpud_sample *s = &task->sample;
-	const struct fnpud_memory *memory = &task->conn->memory;
-	const bool input = s->offset != FNPUD_NO_INPUT;
-	const struct fnpu_request request = {
+	struct fnpu_request request = {
 		.user_data = e->free_ticket,
-		.input = input ? memory->map + s->offset : NULL,
-		.input_bytes = input ? fnpud_input_bytes(s->format, e->model->info->input_bytes) : 0,
 		.format = s->format,
 		.exit_index = s->exit_index,
 		.slo_ns = slo_left(task, e->server->now_ns),
 		.priority = s->priority,
 		.flags = s->flags,
 	};
-	int ret;
 
 	if (e->free_ticket == NO_TICKET)
 		return -EAGAIN;
-	ret = fnpud_memory_begin(memory);
-	if (ret)
-		return ret;
-	ret = fnpu_session_submit(e->session, &request);
-	fnpud_memory_end(memory);
-	return ret;
+	if (task->memory)
+		return submit_input(e, task->memory, s->offset, &request);
+	return fnpu_session_submit(e->session, &request);
 }
 
 static void admit(struct fnpud_engine *e)

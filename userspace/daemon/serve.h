@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "admission.h"
+#include "buffer.h"
 #include "metrics.h"
 #include "protocol.h"
 #include "source.h"
@@ -35,6 +36,7 @@ enum fnpud_task_state {
  * @item: while it is QUEUED
  * @link: in its connection's free or answered ones
  * @ticket: while it is RUNNING, of its engine
+ * @memory: where its input is, while it is QUEUED; NULL: it has none
  * @arrived_ns, @arrived: server->now_ns and now_cycles when it came
  * @record: where its result is put
  */
@@ -44,6 +46,7 @@ struct fnpud_task {
 	struct fnpud_conn *conn;
 	enum fnpud_task_state state;
 	uint32_t ticket;
+	struct fnpud_memory *memory;
 	struct fnpud_sample sample;
 	int64_t arrived_ns;
 	uint64_t arrived;
@@ -52,9 +55,14 @@ struct fnpud_task {
 
 TAILQ_HEAD(fnpud_tasks, fnpud_task);
 
-/** struct fnpud_ticket - a sample in a session; @task: NULL: nobody waits for it any more */
+/**
+ * struct fnpud_ticket - a sample in a session
+ * @task: NULL: nobody waits for it any more
+ * @memory: where the NPU reads its input, or NULL
+ */
 struct fnpud_ticket {
 	struct fnpud_task *task;
+	struct fnpud_memory *memory;
 	uint32_t next_free;
 };
 

@@ -3,7 +3,9 @@
  * A camera loop without copies: a V4L2 device writes frames into its buffers, the NPU reads them there
  * (dma-buf), and a buffer goes back to the camera when its result has come.
  *
- *	camera MODEL.fnpu [/dev/videoN [FRAMES]]
+ *	camera MODEL.fnpu [/dev/videoN [FRAMES [BACKEND]]]
+ *
+ * With back end "daemon", it is fluidnpud whose NPU does so.
  *
  * The camera must be able to scale to the model's input, in grey (models of one channel). To try it
  * without one: modprobe vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=3
@@ -227,11 +229,11 @@ int main(int argc, char **argv)
 	int ret;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: camera MODEL.fnpu [/dev/videoN [FRAMES]]\n");
+		fprintf(stderr, "usage: camera MODEL.fnpu [/dev/videoN [FRAMES [BACKEND]]]\n");
 		return 2;
 	}
 	if (fnpu_model_load(argv[1], &model, &error) ||
-	    fnpu_device_open(NULL, NULL, &device, &error) ||
+	    fnpu_device_open(argc > 4 ? argv[4] : NULL, NULL, &device, &error) ||
 	    fnpu_session_open(device, model, NULL, &app.session, &error)) {
 		fprintf(stderr, "camera: %s\n", error.text);
 		return 1;

@@ -125,7 +125,7 @@ int fnpu_device_counters(struct fnpu_device *device, struct fnpu_counters *count
  * @bo: out; fnpu_bo_free() it
  *
  * Any thread. Errors: -EINVAL, -ENOMEM, -ENOSPC no address space left, -ENODEV,
- * -EOPNOTSUPP with a daemon, which has the buffers.
+ * -EMFILE with a daemon, where it is a memfd.
  */
 int fnpu_bo_alloc(struct fnpu_device *device, size_t bytes,
 		  struct fnpu_bo **bo, struct fnpu_error *error);
@@ -133,13 +133,16 @@ int fnpu_bo_alloc(struct fnpu_device *device, size_t bytes,
 /**
  * fnpu_bo_import() - memory of another device or process, for the NPU to read inputs from
  * @fd: kmd: a dma-buf, as of a camera (VIDIOC_EXPBUF); emu: anything that mmap(2) takes for as
- *	many bytes as its size, as a memfd. It stays the caller's, who may close it at once
+ *	many bytes as its size, as a memfd; daemon: a dma-buf, or a memfd with F_SEAL_SHRINK. It stays
+ *	the caller's, who may close it at once
  * @bo: out; fnpu_bo_free() it. fnpu_bo_map() is NULL if its exporter does not let the CPU see it;
  *	who uses that map brackets it by DMA_BUF_IOCTL_SYNC
  *
- * Any thread. A dma-buf that is being written by its device: the NPU waits for the fences in it.
+ * Any thread. A dma-buf that is being written by its device: the NPU waits for the fences in it. A
+ * daemon does not, for the sake of others: such a sample fails with -EBUSY.
  * Errors: -EINVAL @fd is no such thing, -ENOSPC no address space left, -ENOMEM, -ENODEV, and what
- * its exporter says.
+ * its exporter says. What a daemon says of it, a session's first fnpu_session_submit() returns,
+ * -EDQUOT among it.
  */
 int fnpu_bo_import(struct fnpu_device *device, int fd, struct fnpu_bo **bo,
 		   struct fnpu_error *error);
@@ -147,7 +150,7 @@ int fnpu_bo_import(struct fnpu_device *device, int fd, struct fnpu_bo **bo,
 /**
  * fnpu_bo_export() - as a dma-buf, for another device to write to
  * Returns a file descriptor, which is the caller's, or a negative errno: -EOPNOTSUPP on emu,
- * -EMFILE, -ENOMEM. Any thread.
+ * -EMFILE, -ENOMEM. Any thread. With a daemon it is the memfd or dma-buf that the buffer is.
  */
 int fnpu_bo_export(const struct fnpu_bo *bo);
 
@@ -157,7 +160,7 @@ void fnpu_bo_free(struct fnpu_bo *bo);
 /** fnpu_bo_map() - where the CPU sees it, page-aligned, until it is freed, or NULL */
 void *fnpu_bo_map(const struct fnpu_bo *bo);
 
-/** fnpu_bo_iova() - where the NPU sees it, for the device it was made for */
+/** fnpu_bo_iova() - where the NPU sees it, for the device it was made for; 0 with a daemon */
 uint64_t fnpu_bo_iova(const struct fnpu_bo *bo);
 
 /** fnpu_bo_bytes() - size, whole pages */
@@ -339,7 +342,7 @@ enum fnpu_input_format {
  * @bo: instead of @input: a buffer of the session's device (fnpu_bo_alloc(), fnpu_bo_import())
  *	that the NPU reads itself, without a copy. It takes FNPU_INPUT_I8_NHWC only. The bytes
  *	and the buffer must stay until the result is there; NULL: @input
- * @bo_offset: of the sample in @bo, bytes
+ * @bo_offset: of the sample in @bo, bytes; with a daemon a multiple of 64
  * @exit_index: where it leaves on an NPU without FLUIDNPU_FEATURE_FUNCTIONAL, which looks at no
  *	input: @input may be NULL there; otherwise ignored
  * @slo_ns: deadline, in device time after its submission; 0: the session's

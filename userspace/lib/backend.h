@@ -35,6 +35,7 @@ struct fnpu_device {
  * struct fnpu_bo - a buffer object
  * @bytes: in: wanted; out: whole pages
  * @handle, @iova, @map: filled by ops->bo_create
+ * @priv: the back end's
  */
 struct fnpu_bo {
 	struct fnpu_device *device;
@@ -42,6 +43,7 @@ struct fnpu_bo {
 	uint32_t handle;
 	uint64_t iova;
 	void *map;
+	void *priv;
 };
 
 /**

@@ -4,13 +4,17 @@
  *
  * The device is a connection that tells what the NPU is and what it has counted. Each session has
  * a connection of its own (backend_daemon_session.c), so that sessions of several threads do not
- * wait for each other. Nothing here has an NPU: there are no buffers and no contexts.
+ * wait for each other. Nothing here has an NPU: buffers are memory that the daemon is told of by
+ * the sessions that use it, and there are no contexts.
  */
+#define _GNU_SOURCE	/* memfd_create() */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -21,10 +25,12 @@
 /**
  * struct daemon_device - @conn, which one thread at a time may use
  * @message: what was received
+ * @freed: buffers, mod 2^32
  */
 struct daemon_device {
 	int conn;
 	pthread_mutex_t lock;
+	atomic_uint freed;
 	uint64_t message[FNPUD_MESSAGE_BYTES / sizeof(uint64_t)];
 };
 
@@ -239,11 +245,104 @@ static int daemon_counters(struct fnpu_device *device, struct fnpu_counters *cou
 	return ret;
 }
 
+/* ---- buffers ---- */
+
+void daemon_memory_put(struct daemon_memory *memory)
+{
+	if (!memory || atomic_fetch_sub(&memory->users, 1) > 1)
+		return;
+	close(memory->fd);
+	free(memory);
+}
+
+int daemon_memfd(size_t bytes)
+{
+	int fd = memfd_create("fluidnpu inputs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)bytes) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		ret = -errno;
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
+uint32_t daemon_freed(const struct fnpu_device *device)
+{
+	return atomic_load(&((struct daemon_device *)device->priv)->freed);
+}
+
+/* @fd becomes the buffer's, or is closed. */
+static int bo_open(struct fnpu_bo *bo, int fd, struct fnpu_error *error)
+{
+	struct daemon_memory *memory = fd < 0 ? NULL : malloc(sizeof(*memory));
+
+	if (!memory) {
+		int ret = fd < 0 ? fd : -ENOMEM;
+
+		if (fd >= 0)
+			close(fd);
+		return fnpu_fail(error, ret, "no buffer of %zu bytes: %s", bo->bytes,
+				 strerror(-ret));
+	}
+	atomic_init(&memory->users, 1);
+	atomic_init(&memory->freed, false);
+	memory->fd = fd;
+	bo->priv = memory;
+	bo->map = mmap(NULL, bo->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (bo->map == MAP_FAILED)
+		bo->map = mmap(NULL, bo->bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (bo->map == MAP_FAILED)
+		bo->map = NULL;
+	return 0;
+}
+
+static void daemon_bo_destroy(struct fnpu_bo *bo)
+{
+	struct daemon_device *d = bo->device->priv;
+	struct daemon_memory *memory = bo->priv;
+
+	if (bo->map)
+		munmap(bo->map, bo->bytes);
+	atomic_store(&memory->freed, true);
+	atomic_fetch_add(&d->freed, 1);
+	daemon_memory_put(memory);
+}
+
 static int daemon_bo_create(struct fnpu_bo *bo, struct fnpu_error *error)
 {
-	(void)bo;
-	return fnpu_fail(error, -EOPNOTSUPP,
-			 "the NPU's buffers are fluidnpud's: sessions take inputs without them");
+	int ret = bo_open(bo, daemon_memfd(bo->bytes), error);
+
+	if (ret || bo->map)
+		return ret;
+	daemon_bo_destroy(bo);
+	return fnpu_fail(error, -ENOMEM, "cannot map a buffer of %zu bytes", bo->bytes);
+}
+
+/* What it is, the daemon sees when a session first uses it. */
+static int daemon_bo_import(struct fnpu_bo *bo, int fd, struct fnpu_error *error)
+{
+	const off_t bytes = lseek(fd, 0, SEEK_END);
+	int copy;
+
+	if (bytes <= 0)
+		return fnpu_fail(error, -EINVAL,
+				 "file descriptor %d is no buffer: neither a dma-buf nor a memfd", fd);
+	bo->bytes = (size_t)bytes;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return bo_open(bo, copy < 0 ? -errno : copy, error);
+}
+
+static int daemon_bo_export(const struct fnpu_bo *bo)
+{
+	const struct daemon_memory *memory = bo->priv;
+	int fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
 }
 
 const struct fnpu_backend_ops fnpu_backend_daemon = {
@@ -254,5 +353,8 @@ const struct fnpu_backend_ops fnpu_backend_daemon = {
 	.close = daemon_close,
 	.counters = daemon_counters,
 	.bo_create = daemon_bo_create,
+	.bo_import = daemon_bo_import,
+	.bo_export = daemon_bo_export,
+	.bo_destroy = daemon_bo_destroy,
 	.session_open = daemon_session_open,
 };

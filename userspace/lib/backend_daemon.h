@@ -3,10 +3,33 @@
 #ifndef FNPU_BACKEND_DAEMON_H
 #define FNPU_BACKEND_DAEMON_H
 
+#include <stdatomic.h>
+
 #include "backend.h"
 #include "protocol.h"
 
 #define DAEMON_ANSWER_MS	10000	/* in which an answer comes, or none will */
+
+/**
+ * struct daemon_memory - what a struct fnpu_bo of this back end is, its priv
+ * @users: the buffer, and sessions that have told the daemon of it
+ * @freed: by its owner: sessions tell the daemon so
+ * @fd: a memfd, or a dma-buf
+ */
+struct daemon_memory {
+	atomic_uint users;
+	atomic_bool freed;
+	int fd;
+};
+
+/** daemon_memory_put() - one user less. NULL is fine. */
+void daemon_memory_put(struct daemon_memory *memory);
+
+/** daemon_memfd() - @bytes of memory for inputs that the daemon takes; a file descriptor or -errno */
+int daemon_memfd(size_t bytes);
+
+/** daemon_freed() - buffers of @device that have been freed so far, mod 2^32 */
+uint32_t daemon_freed(const struct fnpu_device *device);
 
 /** daemon_connect() - to the socket @path, and say HELLO. A file descriptor, or a negative errno. */
 int daemon_connect(const char *path, struct fnpud_device *device, struct fnpu_error *error);

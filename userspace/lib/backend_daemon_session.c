@@ -2,17 +2,18 @@
 /*
  * A session in fluidnpud, seen from its client.
  *
- * Inputs are written once, into slots of a memfd that the daemon has mapped; what goes through the
- * socket is where they lie. A slot is taken from submit until the call after the one that returned
+ * Inputs are written once, as the NPU takes them, into slots of a memfd from which it or the daemon
+ * reads them, or they are in a buffer of the user's; what goes through the socket is where they lie.
+ * A slot is taken from submit until the call after the one that returned
  * its result:
  *
  *	FREE ──submit──► WAITING ──SUBMIT sent──► RUNNING ──RESULTS──► DONE ──poll──► TAKEN ──► FREE
  *
  * When the daemon is gone, all samples that wait or run get a result that says so.
  */
-#define _GNU_SOURCE	/* memfd_create(), ppoll() */
+#define _GNU_SOURCE	/* ppoll() */
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,20 @@
 
 #define NS_PER_S	INT64_C(1000000000)
 
+#define SLOTS_BUFFER	0u	/* the session's own buffer */
+
+/**
+ * struct daemon_buffer - what the daemon knows by a number
+ * @memory: NULL: nothing
+ * @samples: in it, without a result
+ * @used: when it was last used, counted in uses
+ */
+struct daemon_buffer {
+	struct daemon_memory *memory;
+	uint32_t samples;
+	uint64_t used;
+};
+
 /** struct daemon_slot - @sample: what is sent for it; @result: what came */
 struct daemon_slot {
 	enum slot_state state;
@@ -42,6 +57,8 @@ struct daemon_slot {
  * @session: what all sessions have alike
  * @conn: to the daemon
  * @inputs: @num_slots slots of @input_stride bytes, NULL for an NPU that takes none
+ * @buffers: that the daemon has been told of; @uses: of them so far; @seen_freed: daemon_freed() when
+ *	they were last gone through
  * @record_bytes: of a result
  * @slo_ns: of samples that have none, as far as this side knows
  * @heads, @logits: of the slots, @logits_stride bytes for each; where results carry them
@@ -57,9 +74,12 @@ struct daemon_slot {
 struct daemon_session {
 	struct fnpu_session session;
 	int conn;
-	unsigned char *inputs;
+	int8_t *inputs;
 	size_t input_stride;
 	size_t inputs_bytes;
+	struct daemon_buffer buffers[FNPUD_MAX_BUFFERS];
+	uint64_t uses;
+	uint32_t seen_freed;
 	uint32_t record_bytes;
 	uint64_t slo_ns;
 	struct daemon_slot *slots;
@@ -104,6 +124,7 @@ static void finish(struct daemon_session *d, uint32_t index, int status, const c
 	struct daemon_slot *slot = &d->slots[index];
 
 	slot->state = SLOT_DONE;
+	d->buffers[slot->sample.buffer].samples--;
 	slot->result.user_data = slot->user_data;
 	slot->result.status = status;
 	slot->result.reason = reason;
@@ -360,6 +381,142 @@ static void push(struct daemon_session *d)
 	}
 }
 
+/* ---- questions ---- */
+
+/*
+ * Ask for @type of @bytes, which d->message then holds; results may come in between. Only when
+ * nothing is asked can an ERROR mean that the daemon stops.
+ */
+static int ask(struct daemon_session *d, const void *request, size_t request_bytes, int fd,
+	       uint32_t type, size_t bytes, struct fnpu_error *error)
+{
+	const struct fnpud_header *m = (const struct fnpud_header *)d->message;
+	int ret = daemon_send(d->conn, request, request_bytes, fd);
+
+	while (!ret || ret == -EPIPE) {
+		ret = daemon_await(d->conn);
+		if (!ret)
+			ret = daemon_receive(d->conn, (struct fnpud_header *)d->message);
+		if (ret == -ETIMEDOUT)
+			d->owed++;
+		if (ret <= 0 || (m->type != FNPUD_RESULTS && (m->type != FNPUD_STATED || !d->owed)))
+			return daemon_answer(m, ret, type, bytes, error);
+		ret = take_message(d, (size_t)ret) ? 0 : -EPROTO;
+	}
+	return daemon_answer(m, ret, type, bytes, error);
+}
+
+/* ---- buffers of the user's ---- */
+
+static int send_buffer(struct daemon_session *d, uint32_t number, int fd, size_t bytes,
+		       struct fnpu_error *error)
+{
+	const struct fnpud_buffer m = {
+		.header = { .type = FNPUD_BUFFER, .bytes = sizeof(m) },
+		.bytes = bytes,
+		.buffer = number,
+	};
+
+	return ask(d, &m, sizeof(m), fd, FNPUD_BUFFERED, sizeof(struct fnpud_header), error);
+}
+
+/* Those that have been freed and have no samples are the daemon's no longer, as far as it listens. */
+static void release_freed(struct daemon_session *d)
+{
+	const uint32_t freed = daemon_freed(d->session.device);
+	bool all = true;
+
+	if (freed == d->seen_freed)
+		return;
+	for (uint32_t i = 0; i < FNPUD_MAX_BUFFERS; i++) {
+		const struct fnpud_release m = {
+			.header = { .type = FNPUD_RELEASE, .bytes = sizeof(m) },
+			.buffer = i,
+		};
+		struct daemon_buffer *b = &d->buffers[i];
+
+		if (!b->memory || !atomic_load(&b->memory->freed))
+			continue;
+		if (b->samples || daemon_send(d->conn, &m, sizeof(m), -1)) {
+			all = false;
+			continue;
+		}
+		daemon_memory_put(b->memory);
+		b->memory = NULL;
+	}
+	if (all)
+		d->seen_freed = freed;
+}
+
+/* A number for another buffer: a free one, or that of the one that has not been used for longest. */
+static uint32_t spare_number(const struct daemon_session *d)
+{
+	uint32_t spare = SLOTS_BUFFER;
+
+	for (uint32_t i = SLOTS_BUFFER + 1; i < FNPUD_MAX_BUFFERS; i++) {
+		const struct daemon_buffer *b = &d->buffers[i];
+
+		if (!b->memory)
+			return i;
+		if (!b->samples && (spare == SLOTS_BUFFER || b->used < d->buffers[spare].used))
+			spare = i;
+	}
+	return spare;
+}
+
+/* The number by which the daemon knows @bo, or a negative errno. */
+static int find_buffer(struct daemon_session *d, const struct fnpu_bo *bo)
+{
+	struct daemon_memory *memory = bo->priv;
+	uint32_t number;
+	int ret;
+
+	for (number = SLOTS_BUFFER + 1; number < FNPUD_MAX_BUFFERS; number++)
+		if (d->buffers[number].memory == memory)
+			return (int)number;
+	number = spare_number(d);
+	if (number == SLOTS_BUFFER)
+		return fnpu_fail(&d->session.error, -EAGAIN,
+				 "%u buffers have samples without a result: fetch results first",
+				 FNPUD_MAX_BUFFERS - 1);
+	ret = send_buffer(d, number, memory->fd, bo->bytes, &d->session.error);
+	if (ret == -ESHUTDOWN)
+		take_message(d, sizeof(struct fnpud_error));	/* not about the buffer: it stops */
+	else if (ret == -ETIMEDOUT)
+		lose(d, ret);	/* a late answer would be taken for the next one's */
+	daemon_memory_put(d->buffers[number].memory);	/* which the daemon has let go of, or will */
+	d->buffers[number].memory = NULL;
+	if (ret)
+		return ret;
+	atomic_fetch_add(&memory->users, 1);
+	d->buffers[number].memory = memory;
+	return (int)number;
+}
+
+/* ---- samples ---- */
+
+static int place_input(struct daemon_session *d, uint32_t index, const struct fnpu_request *r)
+{
+	struct fnpud_sample *sample = &d->slots[index].sample;
+	int number = SLOTS_BUFFER;
+
+	sample->format = FNPU_INPUT_I8_NHWC;
+	sample->offset = FNPUD_NO_INPUT;
+	if (r->bo) {
+		number = find_buffer(d, r->bo);
+		if (number < 0)
+			return number;
+		sample->offset = r->bo_offset;
+	} else if (d->inputs) {
+		sample->offset = index * d->input_stride;
+		fnpu_session_store_input(&d->session, r, d->inputs + sample->offset);
+	}
+	sample->buffer = (uint32_t)number;
+	d->buffers[number].samples++;
+	d->buffers[number].used = ++d->uses;
+	return 0;
+}
+
 static int daemon_submit(struct fnpu_session *s, const struct fnpu_request *r)
 {
 	struct daemon_session *d = daemon_of(s);
@@ -369,28 +526,36 @@ static int daemon_submit(struct fnpu_session *s, const struct fnpu_request *r)
 
 	if (!ret)
 		ret = fnpu_session_check_request(s, r);
+	if (!ret && r->bo && r->bo_offset % FNPUD_INPUT_ALIGN)
+		ret = fnpu_fail(&s->error, -EINVAL,
+				"fluidnpud takes inputs at multiples of %u bytes, not at %" PRIu64,
+				FNPUD_INPUT_ALIGN, r->bo_offset);
 	if (ret)
 		return ret;
 	if (!d->free_slots.count) {
 		s->stats.rejected++;
 		return fnpu_fail(&s->error, -EAGAIN, "the queue is full: fetch results first");
 	}
-	index = index_pop(&d->free_slots);
+	release_freed(d);
+	index = index_peek(&d->free_slots, 0);
 	slot = &d->slots[index];
+	ret = place_input(d, index, r);
+	if (ret)
+		return ret;
+	index_pop(&d->free_slots);
 	slot->state = SLOT_WAITING;
 	slot->generation++;
 	slot->user_data = r->user_data;
 	slot->sample = (struct fnpud_sample){
 		.user_data = (uint64_t)slot->generation << 32 | index,
-		.offset = d->inputs ? index * d->input_stride : FNPUD_NO_INPUT,
+		.offset = slot->sample.offset,
+		.buffer = slot->sample.buffer,
 		.slo_ns = r->slo_ns,
-		.format = r->format,
+		.format = slot->sample.format,
 		.exit_index = r->exit_index,
 		.priority = r->priority,
 		.flags = r->flags,
 	};
-	if (d->inputs)
-		memcpy(d->inputs + index * d->input_stride, r->input, r->input_bytes);
 	index_push(&d->unsent, index);
 	s->stats.submitted++;
 	update_fd(d);
@@ -582,29 +747,6 @@ static uint32_t daemon_pending(const struct fnpu_session *s)
 	return d->unsent.count + d->running + d->done.count;
 }
 
-/*
- * Ask for @type of @bytes, which d->message then holds; results may come in between. Only when
- * nothing is asked can an ERROR mean that the daemon stops.
- */
-static int ask(struct daemon_session *d, const void *request, size_t request_bytes, int fd,
-	       uint32_t type, size_t bytes, struct fnpu_error *error)
-{
-	const struct fnpud_header *m = (const struct fnpud_header *)d->message;
-	int ret = daemon_send(d->conn, request, request_bytes, fd);
-
-	while (!ret || ret == -EPIPE) {
-		ret = daemon_await(d->conn);
-		if (!ret)
-			ret = daemon_receive(d->conn, (struct fnpud_header *)d->message);
-		if (ret == -ETIMEDOUT)
-			d->owed++;
-		if (ret <= 0 || (m->type != FNPUD_RESULTS && (m->type != FNPUD_STATED || !d->owed)))
-			return daemon_answer(m, ret, type, bytes, error);
-		ret = take_message(d, (size_t)ret) ? 0 : -EPROTO;
-	}
-	return daemon_answer(m, ret, type, bytes, error);
-}
-
 /* Of jobs, only the daemon knows: its own, shared by all clients. */
 static int ask_stats(struct daemon_session *d, struct fnpud_stated *stated)
 {
@@ -647,6 +789,8 @@ static void free_session(struct daemon_session *d)
 		close(d->conn);
 	if (d->inputs)
 		munmap(d->inputs, d->inputs_bytes);
+	for (uint32_t i = 0; i < FNPUD_MAX_BUFFERS; i++)
+		daemon_memory_put(d->buffers[i].memory);
 	free(d->taken.items);
 	free(d->done.items);
 	free(d->unsent.items);
@@ -731,38 +875,24 @@ static int ask_session(struct daemon_session *d, const struct fnpu_session_optio
 	return 0;
 }
 
-static int send_buffer(struct daemon_session *d, int fd, struct fnpu_error *error)
-{
-	const struct fnpud_buffer m = {
-		.header = { .type = FNPUD_BUFFER, .bytes = sizeof(m) },
-		.bytes = d->inputs_bytes,
-	};
-
-	return ask(d, &m, sizeof(m), fd, FNPUD_BUFFERED, sizeof(struct fnpud_header), error);
-}
-
-/* Slots have room for the largest format; what is never written costs no memory. */
 static int make_inputs(struct daemon_session *d, struct fnpu_error *error)
 {
-	const uint64_t most = fnpud_input_bytes(FNPU_INPUT_F32_NCHW, d->session.info->input_bytes);
 	int fd, ret = 0;
-	void *map;
 
-	d->input_stride = (most + FNPUD_INPUT_ALIGN - 1) & ~(size_t)(FNPUD_INPUT_ALIGN - 1);
-	d->inputs_bytes = d->num_slots * d->input_stride;
-	fd = memfd_create("fluidnpu inputs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	d->input_stride = (d->session.info->input_bytes + FNPUD_INPUT_ALIGN - 1) &
+			  ~(size_t)(FNPUD_INPUT_ALIGN - 1);
+	/* whole pages, which alone can be the NPU's */
+	d->inputs_bytes = (d->num_slots * d->input_stride + FLUIDNPU_PAGE_BYTES - 1) &
+			  ~(size_t)(FLUIDNPU_PAGE_BYTES - 1);
+	fd = daemon_memfd(d->inputs_bytes);
 	if (fd < 0)
-		return fnpu_fail(error, -errno, "no memory for inputs: %s", strerror(errno));
-	if (ftruncate(fd, (off_t)d->inputs_bytes) ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
-		ret = -errno;
-	map = ret ? MAP_FAILED :
-		mmap(NULL, d->inputs_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED) {
-		ret = fnpu_fail(error, ret ? ret : -errno, "no memory for inputs: %s", strerror(errno));
+		return fnpu_fail(error, fd, "no memory for inputs: %s", strerror(-fd));
+	d->inputs = mmap(NULL, d->inputs_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (d->inputs == MAP_FAILED) {
+		d->inputs = NULL;
+		ret = fnpu_fail(error, -errno, "no memory for inputs: %s", strerror(errno));
 	} else {
-		d->inputs = map;
-		ret = send_buffer(d, fd, error);
+		ret = send_buffer(d, SLOTS_BUFFER, fd, d->inputs_bytes, error);
 	}
 	close(fd);
 	return ret;
@@ -805,6 +935,10 @@ int daemon_session_open(struct fnpu_device *device, const struct fnpu_model *mod
 	d->session.model = model;
 	d->session.info = fnpu_model_info(model);
 	d->session.flags = o->flags;
+	fnpu_byte_map_init(&d->session.byte_map, d->session.info->byte_scale,
+			   d->session.info->byte_offset, d->session.info->input_scale,
+			   d->session.info->input_zero_point);
+	d->seen_freed = daemon_freed(device);
 	d->slo_ns = o->slo_ns;
 	d->conn = -1;
 	d->epoll_fd = -1;

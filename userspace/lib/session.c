@@ -340,10 +340,9 @@ int fnpu_session_check_request(struct fnpu_session *s, const struct fnpu_request
 	return 0;
 }
 
-static void store_input(struct fnpu_session *s, const struct fnpu_request *r, uint32_t slot)
+void fnpu_session_store_input(const struct fnpu_session *s, const struct fnpu_request *r, int8_t *to)
 {
 	const struct fnpu_model_info *info = s->info;
-	int8_t *to = (int8_t *)fnpu_bo_map(s->bos[BUFFER_INPUTS]) + slot * s->input_stride;
 
 	switch (r->format) {
 	case FNPU_INPUT_F32_NCHW:
@@ -403,7 +402,8 @@ int fnpu_local_submit(struct fnpu_session *s, const struct fnpu_request *request
 	else
 		slot->input_iova = fnpu_bo_iova(s->bos[BUFFER_INPUTS]) + index * s->input_stride;
 	if (request->input)
-		store_input(s, request, index);
+		fnpu_session_store_input(s, request, (int8_t *)fnpu_bo_map(s->bos[BUFFER_INPUTS]) +
+					 index * s->input_stride);
 	s->waiting++;
 	s->unseen = true;
 	fnpu_trace_arrival(s, index);

@@ -265,6 +265,9 @@ const char *fnpu_session_reason(const struct fnpu_session *s, int status);
 /** fnpu_session_check_request() - 0, or -EINVAL with a sentence in s->error */
 int fnpu_session_check_request(struct fnpu_session *s, const struct fnpu_request *r);
 
+/** fnpu_session_store_input() - @r->input as the NPU takes it: input_bytes of the model, @to */
+void fnpu_session_store_input(const struct fnpu_session *s, const struct fnpu_request *r, int8_t *to);
+
 /* The public functions for a session of this process; @o is never NULL. */
 int fnpu_local_open(struct fnpu_device *device, const struct fnpu_model *model,
 		    const struct fnpu_session_options *o,
