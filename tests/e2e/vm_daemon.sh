@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # fluidnpud on the kernel driver: several npurun at once get the bytes that one gets without it, by
-# io_uring and by ioctl; one that is killed disturbs nobody; SIGTERM ends the daemon.
+# io_uring and by ioctl; one that is killed disturbs nobody; SIGTERM ends the daemon. Then the NPU is
+# removed under it: it ends and says why, and so does its client; with the NPU back, a new one serves.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=tests/tap.sh
@@ -53,6 +54,25 @@ for how in uring ioctl; do
 	$by --limit 500 --all-exits --logits /out/$how-all $images
 	end $how
 done
+serve
+while $by $images 2>/out/lost; do :; done &
+client=$!
+while [ ! -s /out/lost ]; do
+	sleep 1
+	[ ! -d /sys/bus/pci/devices/0000:01:00.0 ] || echo 1 >/sys/bus/pci/devices/0000:01:00.0/remove
+done
+wait $client
+wait $daemon
+echo "without its NPU it ended with status $?" >>/out/told
+rm -f /tmp/npu.sock
+echo 1 >/sys/bus/pci/rescan
+udevadm settle
+serve
+$by --limit 64 $images && echo "it serves again" >>/out/told
+sleep 1
+echo 1 >/sys/bus/pci/devices/0000:01:00.0/remove
+wait $daemon
+echo "idle, too, with status $?" >>/out/told
 END
 
 check "four clients, and one that is killed, by io_uring and by ioctl" \
@@ -79,6 +99,12 @@ for how in uring ioctl; do
 	check "$how: and these are counted" grep -qE \
 		'input_total\{.*read="in_place"\} (4[5-9][0-9][0-9]|[5-9][0-9]{3}|1[0-9]{4})$' "$out/$how.metrics"
 done
+check "the NPU is removed: the daemon ends and says why" \
+	grep -q 'fluidnpud: the NPU is lost (No such device)' "$out/daemon.log"
+check "its status tells of it" grep -qx 'without its NPU it ended with status 1' "$out/told"
+check "its client says so, too" grep -qE 'the device is gone|fluidnpud is gone' "$out/lost"
+check "a daemon that is idle then does so, too" grep -qx 'idle, too, with status 1' "$out/told"
+check "with the NPU back, a new one serves" grep -qx 'it serves again' "$out/told"
 check "no client failed" test "$(grep -c failed "$out/told")" = 0
 out/bin/npurun --backend emu --model out/models/fmnist-resnet3.fnpu --limit 500 --all-exits \
 	--logits "$out/emu-all" --quiet "/usr/share/datasets/fashion-mnist/$images"

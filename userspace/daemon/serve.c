@@ -66,11 +66,11 @@ static void engine_close(struct fnpud_engine *e)
 	free(e);
 }
 
-/* All sessions are looked at in every round, fnpud_serve_run(). */
+/* Those that have work are looked at in every round, fnpud_serve_run(), the others then. */
 static void engine_ready(struct fnpud_source *source, uint32_t events)
 {
-	(void)source;
 	(void)events;
+	fnpud_container(source, struct fnpud_engine, source)->woken = true;
 }
 
 static int engine_open(struct fnpud_model *model, struct fnpud_server *server, uint32_t flags,
@@ -288,11 +288,10 @@ static void count_times(struct fnpud_engine *e, const struct fnpud_task *task,
 }
 
 /* The daemon ends: whoever starts it again opens what there is then. */
-static void engine_lost(struct fnpud_engine *e, int error)
+static void engine_lost(struct fnpud_engine *e, int error, const char *reason)
 {
 	if (!e->server->lost)
-		cli_error("the NPU is lost (%s): %s", strerror(-error),
-			  fnpu_session_error(e->session));
+		cli_error("the NPU is lost (%s): %s", strerror(-error), reason);
 	e->server->lost = error;
 }
 
@@ -303,7 +302,7 @@ static void take_result(struct fnpud_engine *e, const struct fnpu_result *r)
 
 	m->preemptions += r->preempted;
 	if (r->status == -ENODEV)
-		engine_lost(e, r->status);
+		engine_lost(e, r->status, fnpu_session_error(e->session));
 	if (!task)
 		return;	/* its client has gone, and it is counted as that */
 	fill_record(e, task, r);
@@ -412,20 +411,41 @@ static void engine_run(struct fnpud_engine *e)
 	admit(e);
 	ret = fnpu_session_flush(e->session);
 	if (n < 0 || ret < 0)
-		engine_lost(e, n < 0 ? n : ret);
+		engine_lost(e, n < 0 ? n : ret, fnpu_session_error(e->session));
 }
 
 static bool has_work(const struct fnpud_engine *e)
 {
-	return e && (e->turns.count || fnpu_session_pending(e->session));
+	return e->turns.count || fnpu_session_pending(e->session);
+}
+
+/* A session without a sample that has something to say: an NPU that goes leaves no other trace. */
+static void check_device(struct fnpud_engine *e)
+{
+	struct fnpu_counters counters;
+	int ret = fnpu_device_counters(e->server->device, &counters);
+
+	if (ret)
+		engine_lost(e, ret, "it had nothing to do");
+}
+
+static void engine_look(struct fnpud_engine *e)
+{
+	const bool works = has_work(e);
+
+	if (works || e->woken)
+		engine_run(e);
+	if (e->woken && !works)
+		check_device(e);
+	e->woken = false;
 }
 
 void fnpud_serve_run(struct fnpud_server *server)
 {
 	for (uint32_t i = 0; i < server->num_models; i++)
 		for (uint32_t j = 0; j < FNPUD_ENGINES; j++)
-			if (has_work(server->models[i].engines[j]))
-				engine_run(server->models[i].engines[j]);
+			if (server->models[i].engines[j])
+				engine_look(server->models[i].engines[j]);
 }
 
 /* ---- counting ---- */

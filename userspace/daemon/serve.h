@@ -70,6 +70,7 @@ struct fnpud_ticket {
  * struct fnpud_engine - a session on the NPU
  * @number: of the daemon's engines
  * @flags: FNPU_SESSION_*
+ * @woken: @session has become readable
  * @turns: of the clients that have samples queued
  * @tickets: @num_tickets, of which @free_ticket is the first free one
  */
@@ -80,6 +81,7 @@ struct fnpud_engine {
 	uint32_t number;
 	uint32_t flags;
 	struct fnpu_session *session;
+	bool woken;
 	struct fnpud_turns turns;
 	struct fnpud_ticket *tickets;
 	uint32_t num_tickets;

@@ -39,16 +39,18 @@ void fnpu_byte_map_init(struct fnpu_byte_map *map, float byte_scale, float byte_
 	}
 }
 
+typedef uint64_t words __attribute__((vector_size(16)));	/* a vector of any x86-64 or Arm */
+
 static size_t flip_words(const uint8_t *in, size_t count, int8_t *out)
 {
 	size_t i;
 
-	for (i = 0; count - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
-		uint64_t word;
+	for (i = 0; count - i >= sizeof(words); i += sizeof(words)) {
+		words w;
 
-		memcpy(&word, in + i, sizeof(word));
-		word ^= UINT64_C(0x8080808080808080);
-		memcpy(out + i, &word, sizeof(word));
+		memcpy(&w, in + i, sizeof(w));
+		w ^= UINT64_C(0x8080808080808080);
+		memcpy(out + i, &w, sizeof(w));
 	}
 	return i;
 }

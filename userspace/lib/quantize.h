@@ -24,7 +24,7 @@ void fnpu_quantize_nchw(const float *in, uint32_t channels, size_t pixels,
 /**
  * struct fnpu_byte_map - what each byte of an image becomes
  * @flips: all of @table is b - 128, as it is when bytes are the network's own scale: then
- *	flipping the top bit, eight bytes at a time, does the same
+ *	flipping the top bit, 16 bytes at a time, does the same
  */
 struct fnpu_byte_map {
 	int8_t table[256];
