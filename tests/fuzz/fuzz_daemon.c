@@ -38,7 +38,7 @@ struct step {
 };
 
 static struct fnpud_options options = {
-	.quota = { .connections = CONNS, .samples = 64, .bytes = 1 << 16 },
+	.quota = { .connections = CONNS, .samples = 64, .buffers = 4, .bytes = 1 << 16 },
 };
 static struct fnpud_server server = { .options = &options };
 static struct fnpud_engine engine;
@@ -227,6 +227,7 @@ static void check_all(void)
 		const struct fnpud_quota *used = &clients[i]->used;
 
 		fuzz_check(used->samples <= options.quota.samples &&
+			   used->buffers <= options.quota.buffers &&
 			   used->bytes <= options.quota.bytes && used->connections == CONNS / CLIENTS);
 	}
 }
@@ -285,7 +286,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		close_conn(&conns[i]);
 	fuzz_check(!engine.turns.count);
 	for (int i = 0; i < CLIENTS; i++) {
-		fuzz_check(!clients[i]->used.samples && !clients[i]->used.bytes);
+		fuzz_check(!clients[i]->used.samples && !clients[i]->used.buffers &&
+			   !clients[i]->used.bytes);
 		free(clients[i]);
 	}
 	return 0;

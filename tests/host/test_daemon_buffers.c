@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/udmabuf.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -27,6 +28,7 @@
 
 #define PAGE		4096u
 #define MORE_THAN_ALL	(3 * FNPUD_MAX_BUFFERS)
+#define MOST_BUFFERS	64	/* of the process, fluidnpud --client-buffers */
 
 /** struct rig - a daemon, and the library's device in it */
 struct rig {
@@ -57,7 +59,7 @@ static int setup(void **state)
 	lib_model_write(&tiny, path);
 	rig.daemon = daemon_start((const char *const[]){
 		daemon_path, "--backend", npu(), "--model", path, "--socket", rig.socket,
-		"--client-memory-mib", "1", NULL });
+		"--client-memory-mib", "1", "--client-buffers", "64", NULL });
 	if (fnpu_device_open("daemon", rig.socket, &rig.lib.device, &rig.lib.error) ||
 	    fnpu_model_load(path, &rig.lib.model, &rig.lib.error)) {
 		print_error("%s\n", rig.lib.error.text);
@@ -208,6 +210,27 @@ static void what_is_freed_is_released(void **state)
 	fnpu_session_close(s);
 }
 
+/* Three that are not within the quota together, in turn: those without samples make room. */
+static void idle_buffers_make_room(void **state)
+{
+	struct rig *rig = *state;
+	struct fnpu_session *s = lib_rig_open(&rig->lib, NULL);
+	struct fnpu_bo *bos[3];
+
+	for (uint64_t n = 0; n < 3; n++) {
+		bos[n] = new_bo(rig, 400 << 10);
+		fill(bos[n], 0, n);
+	}
+	for (uint64_t n = 0; n < 9; n++) {
+		if (submit(s, bos[n % 3], 0, n % 3))
+			fail_msg("use %d: %s", (int)n, fnpu_session_error(s));
+		expect(rig, s, 1);
+	}
+	for (int n = 0; n < 3; n++)
+		fnpu_bo_free(bos[n]);
+	fnpu_session_close(s);
+}
+
 static void refuse(struct rig *rig, struct fnpu_session *s, struct fnpu_bo *bo, int ret,
 		   const char *hint)
 {
@@ -239,6 +262,24 @@ static void what_the_daemon_refuses_leaves_the_session_as_it_is(void **state)
 	refuse(rig, s, import(rig, peer_memfd(PAGE, 0)), -EINVAL, "F_SEAL_SHRINK");
 	refuse(rig, s, import(rig, open(lib_temp_path("tiny.fnpu"), O_RDONLY)), -EINVAL,
 	       "memfd");
+	fnpu_session_close(s);
+}
+
+/* The results that come with the answer about a buffer are told of, also when that is no. */
+static void refusal_does_not_hide_results(void **state)
+{
+	struct rig *rig = *state;
+	struct fnpu_session *s = lib_rig_open(&rig->lib, NULL);
+	struct fnpu_bo *bo = import(rig, peer_memfd(PAGE, 0));
+	struct pollfd p = { .fd = fnpu_session_fd(s), .events = POLLIN };
+
+	assert_int_equal(lib_rig_submit(s, 1, lib_rig_sure), 0);
+	assert_int_equal(fnpu_session_flush(s), 0);
+	assert_int_equal(poll(&p, 1, -1), 1);
+	assert_int_equal(submit(s, bo, 0, 0), -EINVAL);
+	assert_int_equal(poll(&p, 1, 0), 1);
+	expect(rig, s, 1);
+	fnpu_bo_free(bo);
 	fnpu_session_close(s);
 }
 
@@ -296,6 +337,80 @@ static void buffers_stay_while_they_have_samples(void **state)
 	close(fd);
 }
 
+static void send_buffer(int conn, uint32_t number, int fd, uint64_t bytes)
+{
+	const struct fnpud_buffer m = {
+		.header = { FNPUD_BUFFER, sizeof(m) }, .bytes = bytes, .buffer = number,
+	};
+
+	assert_int_equal(peer_send(conn, &m, sizeof(m), &fd, 1), 0);
+}
+
+static void expect_buffered(int conn)
+{
+	static uint64_t message[FNPUD_MESSAGE_BYTES / sizeof(uint64_t)];
+	const struct fnpud_header *header = (const void *)message;
+
+	assert_true(peer_receive(conn, message) > 0);
+	assert_int_equal(header->type, FNPUD_BUFFERED);
+}
+
+/* Small ones are within the memory's quota, but the daemon has a descriptor and a map for each. */
+static void number_of_buffers_is_bounded(void **state)
+{
+	struct rig *rig = *state;
+	const int fd = peer_memfd(PAGE, F_SEAL_SHRINK);
+	const int first = peer_session(rig->socket, rig->lib.model, 4, fd, 1);
+	const int second = peer_session(rig->socket, rig->lib.model, 4, fd, 1);
+
+	for (uint32_t n = 1; n < MOST_BUFFERS - 1; n++) {
+		send_buffer(first, n, fd, 1);
+		expect_buffered(first);
+	}
+	send_buffer(second, 1, fd, 1);
+	assert_true(peer_is_refused(second, -EDQUOT, "--client-buffers"));
+	/* in the place of another one, there is room */
+	send_buffer(first, 1, fd, 1);
+	expect_buffered(first);
+	close(first);
+	close(second);
+	close(fd);
+}
+
+/* A page of something huge is a page. */
+static void no_more_is_taken_than_is_charged(void **state)
+{
+	struct rig *rig = *state;
+	const int fd = peer_memfd(UINT64_C(1) << 36, F_SEAL_SHRINK | F_SEAL_GROW);
+	const long before = daemon_rss_kib(rig->daemon);
+	const int conn = peer_session(rig->socket, rig->lib.model, 4, fd, PAGE);
+
+	assert_true(daemon_rss_kib(rig->daemon) < before + 1024);
+	close(conn);
+	close(fd);
+}
+
+/* A file that is named like a dma-buf can be made shorter, which would be the daemon's end. */
+static void name_makes_no_dmabuf(void **state)
+{
+	static const char name[] = "/dmabuf:fluidnpu-test";
+	struct rig *rig = *state;
+	const int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int conn, sealed;
+
+	if (fd < 0)
+		skip();		/* who is not root cannot do it so simply */
+	unlink(name);
+	assert_int_equal(ftruncate(fd, PAGE), 0);
+	sealed = peer_memfd(PAGE, F_SEAL_SHRINK);
+	conn = peer_session(rig->socket, rig->lib.model, 4, sealed, PAGE);
+	send_buffer(conn, 1, fd, PAGE);
+	assert_true(peer_is_refused(conn, -EINVAL, "memfd"));
+	close(conn);
+	close(sealed);
+	close(fd);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(int argc, char **argv)
@@ -305,9 +420,14 @@ int main(int argc, char **argv)
 		TEST(numbers_are_used_again),
 		TEST(buffers_with_samples_keep_their_numbers),
 		TEST(what_is_freed_is_released),
+		TEST(idle_buffers_make_room),
+		TEST(refusal_does_not_hide_results),
 		TEST(what_the_daemon_refuses_leaves_the_session_as_it_is),
 		TEST(memory_of_others_is_read),
 		TEST(buffers_stay_while_they_have_samples),
+		TEST(number_of_buffers_is_bounded),
+		TEST(no_more_is_taken_than_is_charged),
+		TEST(name_makes_no_dmabuf),
 	};
 
 	(void)argc;

@@ -249,8 +249,9 @@ static void samples_have_fields_that_exist(void **state)
 
 static void quotas_are_kept_to_the_last_byte(void **state)
 {
-	const struct fnpud_quota limit = { .connections = 2, .samples = 10, .bytes = 100 };
-	const struct fnpud_quota all = { .connections = 2, .samples = 10, .bytes = 100 };
+	const struct fnpud_quota limit = { .connections = 2, .samples = 10, .buffers = 1,
+					   .bytes = 100 };
+	const struct fnpud_quota all = limit;
 	struct fnpud_quota used = { 0 };
 
 	(void)state;
@@ -262,6 +263,9 @@ static void quotas_are_kept_to_the_last_byte(void **state)
 			 -EDQUOT);
 	assert_non_null(strstr(error.text, "10 of 10 are taken"));
 	assert_non_null(strstr(error.text, "--client-samples"));
+	assert_int_equal(fnpud_reserve(&used, &limit, &(struct fnpud_quota){ .buffers = 1 }, &error),
+			 -EDQUOT);
+	assert_non_null(strstr(error.text, "--client-buffers"));
 	assert_int_equal(fnpud_reserve(&used, &limit, &(struct fnpud_quota){ .bytes = 1 }, &error),
 			 -EDQUOT);
 	assert_non_null(strstr(error.text, "--client-memory-mib"));

@@ -18,12 +18,17 @@ int fnpud_reserve(struct fnpud_quota *used, const struct fnpud_quota *limit,
 		return fnpu_fail(error, -EDQUOT,
 				 "a queue of %u samples is more than this client's quota: %u of %u are taken by its sessions; ask for a shorter one, or see fluidnpud --client-samples",
 				 more->samples, used->samples, limit->samples);
+	if (more->buffers > limit->buffers - used->buffers)
+		return fnpu_fail(error, -EDQUOT,
+				 "this client has all of its %u buffers: free some, or see fluidnpud --client-buffers",
+				 limit->buffers);
 	if (more->bytes > limit->bytes - used->bytes)
 		return fnpu_fail(error, -EDQUOT,
 				 "%" PRIu64 " bytes are more than this client's quota: %" PRIu64 " of %" PRIu64 " are taken; ask for shorter queues, or see fluidnpud --client-memory-mib",
 				 more->bytes, used->bytes, limit->bytes);
 	used->connections += more->connections;
 	used->samples += more->samples;
+	used->buffers += more->buffers;
 	used->bytes += more->bytes;
 	return 0;
 }
@@ -32,6 +37,7 @@ void fnpud_release(struct fnpud_quota *used, const struct fnpud_quota *less)
 {
 	used->connections -= less->connections;
 	used->samples -= less->samples;
+	used->buffers -= less->buffers;
 	used->bytes -= less->bytes;
 }
 

@@ -20,10 +20,11 @@
 
 #define FNPUD_LEVELS	(FNPU_MAX_PRIORITY + 2)	/* best effort is below all priorities */
 
-/** struct fnpud_quota - @connections, @samples and @bytes of memory that a client may have or has */
+/** struct fnpud_quota - @connections, @samples, @buffers and @bytes of memory that a client may have or has */
 struct fnpud_quota {
 	uint32_t connections;
 	uint32_t samples;
+	uint32_t buffers;
 	uint64_t bytes;
 };
 

@@ -5,7 +5,7 @@
 #include <linux/dma-buf.h>
 #include <limits.h>
 #include <linux/magic.h>
-#include <linux/udmabuf.h>
+#include <linux/sync_file.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,21 +19,31 @@
 
 #include "buffer.h"
 #include "error.h"
+#include "fluidnpu_drm.h"
 #include "fluidnpu_hw.h"
 #include "log.h"
 
+#define MAX_FENCES	64	/* of one buffer that are looked at */
+
 /* ---- descriptors of others ---- */
 
-/* Its name tells: to ask its file system is to wait for whoever that is (FUSE). */
+/*
+ * What the kernel itself says of it tells. Its name, "/dmabuf:", can be that of any file of the client's, and to
+ * ask its file system is to wait for whoever that is (FUSE).
+ */
 static bool is_dmabuf(int fd)
 {
-	static const char name[] = "/dmabuf:";
-	char link[32], target[sizeof(name)];
-	ssize_t n;
+	char path[40], line[256];
+	bool found = false;
+	FILE *info;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, target, sizeof(target));
-	return n >= (ssize_t)sizeof(name) - 1 && !memcmp(target, name, sizeof(name) - 1);
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = fopen(path, "re");
+	while (info && !found && fgets(line, sizeof(line), info))
+		found = !strncmp(line, "exp_name:", strlen("exp_name:"));
+	if (info)
+		fclose(info);
+	return found;
 }
 
 static bool is_memfd(int fd)
@@ -84,83 +94,66 @@ static int check_memfd(int fd, struct fnpu_error *error)
 	return 0;
 }
 
-static int check_size(int fd, bool dmabuf, uint64_t bytes, struct fnpu_error *error)
+/* Not by lseek(), which waits for whoever reads or writes there. */
+static int get_size(int fd, uint64_t *bytes, struct fnpu_error *error)
 {
-	const off_t end = lseek(fd, 0, SEEK_END);
+	struct stat st;
 
-	if (end < 0)
-		return fnpu_fail(error, -EINVAL, "the buffer's size cannot be told: %s",
+	if (fstat(fd, &st))
+		return fnpu_fail(error, -errno, "the buffer's size cannot be told: %s",
 				 strerror(errno));
-	if ((uint64_t)end < bytes)
-		return fnpu_fail(error, -EINVAL, "the %s has %lld bytes, not %llu",
-				 dmabuf ? "dma-buf" : "memfd", (long long)end,
-				 (unsigned long long)bytes);
+	*bytes = (uint64_t)st.st_size;
 	return 0;
 }
 
-/* A memfd as a dma-buf, or -1. Its pages stay in memory as long as that. */
-static int make_dmabuf(int memfd, size_t bytes)
+static uint64_t whole_pages(uint64_t bytes)
 {
-	const struct udmabuf_create create = {
-		.memfd = (uint32_t)memfd, .flags = UDMABUF_FLAGS_CLOEXEC, .size = bytes,
-	};
-	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), fd;
-
-	if (device < 0)
-		return -1;
-	fd = ioctl(device, UDMABUF_CREATE, &create);
-	close(device);
-	return fd;
+	return (bytes + FLUIDNPU_PAGE_BYTES - 1) & ~(uint64_t)(FLUIDNPU_PAGE_BYTES - 1);
 }
 
-/* NULL: the NPU cannot read it where it is. */
-static struct fnpu_bo *import(struct fnpu_device *device, int fd, bool dmabuf)
+/* What is imported is all of it, and must not be more than the client has been charged for. */
+static void import(struct fnpud_memory *m, struct fnpu_device *device, int fd, bool dmabuf,
+		   uint64_t size)
 {
-	const off_t end = lseek(fd, 0, SEEK_END);
-	struct fnpu_bo *bo = NULL;
-	int made;
-
-	if (!fnpu_bo_import(device, fd, &bo, NULL) || dmabuf)
-		return bo;
-	made = make_dmabuf(fd, (size_t)end & ~(size_t)(FLUIDNPU_PAGE_BYTES - 1));
-	if (made < 0)
-		return NULL;
-	fnpu_bo_import(device, made, &bo, NULL);
-	close(made);
-	return bo;
+	if (!dmabuf && !(fcntl(fd, F_GET_SEALS) & F_SEAL_GROW))
+		return;
+	if (whole_pages(size) != whole_pages(m->bytes) || fnpu_bo_import(device, fd, &m->bo, NULL))
+		return;
+	if (fnpu_bo_bytes(m->bo) >= m->bytes)
+		return;
+	fnpu_bo_free(m->bo);
+	m->bo = NULL;
 }
 
-/* So that a sample that lies in what the NPU does not see is copied: a last page that is not whole. */
-static struct fnpu_bo *import_all(struct fnpu_device *device, int fd, bool dmabuf, uint64_t bytes)
+static int map(struct fnpud_memory *m, int fd, struct fnpu_error *error)
 {
-	struct fnpu_bo *bo = import(device, fd, dmabuf);
+	void *at = m->bo ? fnpu_bo_map(m->bo) : mmap(NULL, m->bytes, PROT_READ, MAP_SHARED, fd, 0);
 
-	if (bo && fnpu_bo_bytes(bo) >= bytes)
-		return bo;
-	fnpu_bo_free(bo);
-	return NULL;
+	if (at == MAP_FAILED)
+		return fnpu_fail(error, -errno, "the buffer cannot be mapped: %s", strerror(errno));
+	m->map = at;
+	return 0;
 }
 
-static int memory_open(struct fnpud_memory *m, struct fnpu_device *device, int fd, uint64_t bytes,
+static int memory_open(struct fnpud_memory *m, struct fnpu_device *device, int fd,
 		       struct fnpu_error *error)
 {
 	const bool dmabuf = is_dmabuf(fd);
-	void *map;
+	uint64_t size = 0;
 	int ret = dmabuf ? 0 : check_memfd(fd, error);
 
 	if (!ret)
-		ret = check_size(fd, dmabuf, bytes, error);
+		ret = get_size(fd, &size, error);
 	if (ret)
 		return ret;
-	m->bytes = bytes;
-	m->bo = import_all(device, fd, dmabuf, bytes);
-	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
-	if (map != MAP_FAILED)
-		m->map = map;
-	else if (!m->bo)
-		return fnpu_fail(error, -errno, "the buffer cannot be mapped: %s", strerror(errno));
-	if (!dmabuf)
-		return 0;
+	if (size < m->bytes)
+		return fnpu_fail(error, -EINVAL, "the %s has %llu bytes, not %llu",
+				 dmabuf ? "dma-buf" : "memfd", (unsigned long long)size,
+				 (unsigned long long)m->bytes);
+	import(m, device, fd, dmabuf, size);
+	ret = map(m, fd, error);
+	if (ret || !dmabuf)
+		return ret;
 	m->dmabuf_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (m->dmabuf_fd < 0)
 		return fnpu_fail(error, -errno, "no descriptor for the dma-buf: %s", strerror(errno));
@@ -176,8 +169,9 @@ int fnpud_memory_new(struct fnpu_device *device, int fd, uint64_t bytes, struct 
 	if (!m)
 		return fnpu_fail(error, -ENOMEM, "fluidnpud is out of memory");
 	m->users = 1;
+	m->bytes = bytes;
 	m->dmabuf_fd = -1;
-	ret = memory_open(m, device, fd, bytes, error);
+	ret = memory_open(m, device, fd, error);
 	if (ret)
 		fnpud_memory_put(m);
 	else
@@ -198,7 +192,7 @@ void fnpud_memory_put(struct fnpud_memory *m)
 		return;
 	if (m->dmabuf_fd >= 0)
 		close(m->dmabuf_fd);
-	if (m->map)
+	if (m->map && !m->bo)
 		munmap((void *)m->map, m->bytes);
 	fnpu_bo_free(m->bo);
 	free(m);
@@ -217,17 +211,48 @@ static int sync_dmabuf(const struct fnpud_memory *m, uint64_t flags)
 	return ret ? -errno : 0;
 }
 
-/* One client's camera is no reason for all others to wait, be it the daemon that would or the NPU. */
-int fnpud_memory_ready(const struct fnpud_memory *m)
+static bool is_written(const struct fnpud_memory *m)
 {
 	struct pollfd p = { .fd = m->dmabuf_fd, .events = POLLIN };
 
-	return m->dmabuf_fd >= 0 && poll(&p, 1, 0) <= 0 ? -EBUSY : 0;
+	return m->dmabuf_fd >= 0 && poll(&p, 1, 0) <= 0;
+}
+
+/* Whether all in @sync_file that has not happened yet is the NPU's. */
+static bool is_npus(int sync_file)
+{
+	struct sync_fence_info fences[MAX_FENCES];
+	struct sync_file_info info = {
+		.num_fences = MAX_FENCES, .sync_fence_info = (uintptr_t)fences,
+	};
+
+	/* more than those fit are not told of: an error */
+	if (ioctl(sync_file, SYNC_IOC_FILE_INFO, &info))
+		return false;
+	for (uint32_t i = 0; i < info.num_fences; i++)
+		if (!fences[i].status && strcmp(fences[i].driver_name, FLUIDNPU_DRIVER_NAME))
+			return false;
+	return true;
+}
+
+/* One client's camera is no reason for all others to wait, be it the daemon that would or the NPU. */
+int fnpud_memory_ready(const struct fnpud_memory *m)
+{
+	struct dma_buf_export_sync_file export = { .flags = DMA_BUF_SYNC_READ };
+	bool busy;
+
+	if (!is_written(m))
+		return 0;
+	if (ioctl(m->dmabuf_fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &export))
+		return -EBUSY;
+	busy = !is_npus(export.fd);
+	close(export.fd);
+	return busy ? -EBUSY : 0;
 }
 
 int fnpud_memory_begin(const struct fnpud_memory *m)
 {
-	return sync_dmabuf(m, DMA_BUF_SYNC_START);
+	return is_written(m) ? -EBUSY : sync_dmabuf(m, DMA_BUF_SYNC_START);
 }
 
 void fnpud_memory_end(const struct fnpud_memory *m)

@@ -15,7 +15,8 @@
 /**
  * struct fnpud_memory - a buffer
  * @users: the connection, and samples that lie in it
- * @map: where the daemon sees it, NULL if its exporter does not let it; @bytes: of it
+ * @map: where the daemon sees it, NULL if its exporter does not let it; @bytes: of it; it is @bo's, if
+ *	there is one
  * @bo: as the NPU sees it, or NULL if it cannot: then samples are copied
  * @dmabuf_fd: of a dma-buf, whose reads must be announced, or -1
  */
@@ -39,8 +40,8 @@ void fnpud_close(int fd);
  * @fd: the caller's in any case
  * @out: with one user
  *
- * The NPU reads a dma-buf where it is. A memfd becomes a dma-buf by /dev/udmabuf, if there is one and
- * the memfd has whole pages; the emulated NPU reads it as it is.
+ * The NPU reads a dma-buf where it is; the emulated one a memfd that cannot grow, too. All else is copied
+ * from there.
  *
  * Returns 0, -EINVAL when it is no such file or too small, or another negative errno.
  */
@@ -53,10 +54,13 @@ struct fnpud_memory *fnpud_memory_get(struct fnpud_memory *m);
 /** fnpud_memory_put() - one less; the last one frees it. NULL is fine */
 void fnpud_memory_put(struct fnpud_memory *m);
 
-/** fnpud_memory_ready() - 0, or -EBUSY while a device writes it: whoever reads then waits for that */
+/**
+ * fnpud_memory_ready() - 0, or -EBUSY while another device than the NPU writes it
+ * Whoever reads it then waits for that. To the kernel the NPU's own jobs, which only read it, are writers.
+ */
 int fnpud_memory_ready(const struct fnpud_memory *m);
 
-/** fnpud_memory_begin() - the daemon's reads follow; 0 or a negative errno */
+/** fnpud_memory_begin() - the daemon's reads follow; 0, -EBUSY while any device uses it, or another errno */
 int fnpud_memory_begin(const struct fnpud_memory *m);
 
 /** fnpud_memory_end() - they are done */

@@ -413,7 +413,7 @@ static bool receive(struct fnpud_conn *conn)
 	}
 	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		fnpud_conn_doom(conn, FNPUD_NONE, -EPROTO,
-				"a message is longer, or has more descriptors, than any may");
+				"a message is longer, or has more descriptors, than any may, or fluidnpud has no descriptor left");
 	else
 		fnpud_request(conn, conn->server->message, (size_t)n, fds, num_fds);
 	close_fds(fds, num_fds);

@@ -35,7 +35,8 @@ static const char usage[] =
 "  --client-connections N   quota of a process: connections, one for a device and one for each\n"
 "                      session (default 64)\n"
 "  --client-samples N  samples without a result, in all of its sessions (default 1024)\n"
-"  --client-memory-mib N    inputs and results (default 256)\n"
+"  --client-buffers N  for inputs, one for each session and those of its own (default 256)\n"
+	"  --client-memory-mib N    inputs and results (default 256)\n"
 "\n"
 "  --metrics WHERE     serve Prometheus metrics by HTTP, /metrics on this port of the loopback\n"
 "                      interface, or on the Unix socket of this path\n"
@@ -47,6 +48,7 @@ static const char usage[] =
 enum {
 	OPT_MODEL = 256, OPT_BACKEND, OPT_DEVICE, OPT_SUBMIT, OPT_POLICY, OPT_BATCH, OPT_SLO,
 	OPT_SOCKET, OPT_GROUP, OPT_ALLOW, OPT_WEIGHT, OPT_MAX_CLIENTS, OPT_CONNECTIONS, OPT_SAMPLES,
+	OPT_BUFFERS,
 	OPT_MEMORY, OPT_METRICS, OPT_DRAIN, OPT_HELP, OPT_VERSION,
 };
 
@@ -65,6 +67,7 @@ static const struct option long_options[] = {
 	{ "max-clients", required_argument, NULL, OPT_MAX_CLIENTS },
 	{ "client-connections", required_argument, NULL, OPT_CONNECTIONS },
 	{ "client-samples", required_argument, NULL, OPT_SAMPLES },
+	{ "client-buffers", required_argument, NULL, OPT_BUFFERS },
 	{ "client-memory-mib", required_argument, NULL, OPT_MEMORY },
 	{ "metrics", required_argument, NULL, OPT_METRICS },
 	{ "drain-timeout", required_argument, NULL, OPT_DRAIN },
@@ -136,6 +139,9 @@ static void set_service_option(struct fnpud_options *o, int option)
 		o->quota.samples = (uint32_t)cli_number("client-samples", optarg, 1,
 							 FNPUD_MAX_QUEUE);
 		break;
+	case OPT_BUFFERS:
+		o->quota.buffers = (uint32_t)cli_number("client-buffers", optarg, 1, 65536);
+		break;
 	case OPT_MEMORY:
 		o->quota.bytes = cli_number("client-memory-mib", optarg, 1, 65536) * MIB;
 		break;
@@ -196,7 +202,8 @@ void fnpud_parse_options(struct fnpud_options *o, int argc, char **argv)
 		.backend = "kmd",
 		.socket = FNPUD_SOCKET_PATH,
 		.max_clients = 64,
-		.quota = { .connections = 64, .samples = 1024, .bytes = 256 * MIB },
+		.quota = { .connections = 64, .samples = 1024, .buffers = 256,
+			   .bytes = 256 * MIB },
 		.drain_seconds = 10,
 	};
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)

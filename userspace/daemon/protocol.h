@@ -25,7 +25,7 @@
  * result.
  *
  * A message that breaks these rules gets an ERROR and ends the connection. A BUFFER that cannot be
- * used gets an ERROR in place of its answer. And when the daemon stops, there is an ERROR
+ * used gets an ERROR in place of its answer, and there is none of its number. And when the daemon stops, there is an ERROR
  * -ESHUTDOWN, then the results of the samples that it has got, then the end.
  */
 #ifndef FNPUD_PROTOCOL_H
@@ -37,7 +37,7 @@
 
 #define FNPUD_SOCKET_PATH	"/run/fluidnpud.sock"
 #define FNPUD_MAGIC		0x46445550u
-#define FNPUD_VERSION		1u
+#define FNPUD_VERSION		2u
 #define FNPUD_MESSAGE_BYTES	65536u		/* of the longest message */
 #define FNPUD_INPUT_ALIGN	64u		/* of a sample in its buffer */
 #define FNPUD_MAX_QUEUE		65536u		/* samples of a session */

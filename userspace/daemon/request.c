@@ -80,6 +80,7 @@ static int reserve(struct fnpud_conn *conn, const struct fnpud_quota *more,
 	if (ret)
 		return ret;
 	conn->reserved.samples += more->samples;
+	conn->reserved.buffers += more->buffers;
 	conn->reserved.bytes += more->bytes;
 	return 0;
 }
@@ -88,6 +89,7 @@ static void unreserve(struct fnpud_conn *conn, const struct fnpud_quota *less)
 {
 	fnpud_release(&conn->client->used, less);
 	conn->reserved.samples -= less->samples;
+	conn->reserved.buffers -= less->buffers;
 	conn->reserved.bytes -= less->bytes;
 }
 
@@ -168,9 +170,12 @@ static void open_request(struct fnpud_conn *conn, const struct fnpud_open *reque
 /* 0: @buffer is none any more, if it was one. Samples in it would be memory beyond the quota. */
 static int release_buffer(struct fnpud_conn *conn, uint32_t buffer, struct fnpu_error *error)
 {
-	if (conn->buffers[buffer] && conn->buffers[buffer]->users > 1)
+	if (!conn->buffers[buffer])
+		return 0;
+	if (conn->buffers[buffer]->users > 1)
 		return fnpu_fail(error, -EBUSY, "buffer %u has samples without a result", buffer);
-	unreserve(conn, &(struct fnpud_quota){ .bytes = conn->peer.buffer_bytes[buffer] });
+	unreserve(conn, &(struct fnpud_quota){
+		.buffers = 1, .bytes = conn->peer.buffer_bytes[buffer] });
 	conn->peer.buffer_bytes[buffer] = 0;
 	fnpud_memory_put(conn->buffers[buffer]);
 	conn->buffers[buffer] = NULL;
@@ -180,7 +185,7 @@ static int release_buffer(struct fnpud_conn *conn, uint32_t buffer, struct fnpu_
 static int take_buffer(struct fnpud_conn *conn, const struct fnpud_buffer *request, int fd,
 		       struct fnpu_error *error)
 {
-	const struct fnpud_quota more = { .bytes = request->bytes };
+	const struct fnpud_quota more = { .buffers = 1, .bytes = request->bytes };
 	int ret = release_buffer(conn, request->buffer, error);
 
 	if (!ret)

@@ -62,6 +62,8 @@ static void engine_close(struct fnpud_engine *e)
 	if (!e)
 		return;
 	fnpu_session_close(e->session);
+	for (uint32_t i = 0; e->tickets && i < e->num_tickets; i++)
+		fnpud_memory_put(e->tickets[i].memory);
 	free(e->tickets);
 	free(e);
 }

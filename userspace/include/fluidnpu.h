@@ -139,10 +139,9 @@ int fnpu_bo_alloc(struct fnpu_device *device, size_t bytes,
  *	who uses that map brackets it by DMA_BUF_IOCTL_SYNC
  *
  * Any thread. A dma-buf that is being written by its device: the NPU waits for the fences in it. A
- * daemon does not, for the sake of others: such a sample fails with -EBUSY.
+ * daemon does not, for the sake of others: a sample that is submitted meanwhile fails with -EBUSY.
  * Errors: -EINVAL @fd is no such thing, -ENOSPC no address space left, -ENOMEM, -ENODEV, and what
- * its exporter says. What a daemon says of it, a session's first fnpu_session_submit() returns,
- * -EDQUOT among it.
+ * its exporter says. What a daemon says of it, a session's first fnpu_session_submit() returns.
  */
 int fnpu_bo_import(struct fnpu_device *device, int fd, struct fnpu_bo **bo,
 		   struct fnpu_error *error);
@@ -163,7 +162,7 @@ void *fnpu_bo_map(const struct fnpu_bo *bo);
 /** fnpu_bo_iova() - where the NPU sees it, for the device it was made for; 0 with a daemon */
 uint64_t fnpu_bo_iova(const struct fnpu_bo *bo);
 
-/** fnpu_bo_bytes() - size, whole pages */
+/** fnpu_bo_bytes() - size, whole pages but for imports of a daemon's */
 size_t fnpu_bo_bytes(const struct fnpu_bo *bo);
 
 /* ---- model -------------------------------------------------------------- */
@@ -475,8 +474,11 @@ void fnpu_session_close(struct fnpu_session *session);
  * Quantizes (or copies) the input; no system call. Queued samples go to the device
  * at the next fnpu_session_flush(), _poll(), _wait() or _drain(), so that many share
  * a batch and a system call.
- * Errors: -EAGAIN the queue is full: fetch results first; -EINVAL wrong size or format;
- * what broke the session (see fnpu_session_wait() and fnpu_session_error()).
+ * A daemon is told of a buffer when a session first uses it: then this waits for its answer. It knows
+ * 63 of a session at a time, those that were used last.
+ * Errors: -EAGAIN the queue is full, or 63 buffers have samples in them: fetch results first; -EINVAL
+ * wrong size or format, or the daemon cannot use the buffer; -EDQUOT the process has all that it may
+ * there; what broke the session (see fnpu_session_wait() and fnpu_session_error()).
  */
 int fnpu_session_submit(struct fnpu_session *session, const struct fnpu_request *request);
 

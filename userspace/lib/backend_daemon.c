@@ -10,12 +10,15 @@
 #define _GNU_SOURCE	/* memfd_create() */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/udmabuf.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -255,7 +258,7 @@ void daemon_memory_put(struct daemon_memory *memory)
 	free(memory);
 }
 
-int daemon_memfd(size_t bytes)
+static int make_memfd(size_t bytes)
 {
 	int fd = memfd_create("fluidnpu inputs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int ret = 0;
@@ -269,6 +272,34 @@ int daemon_memfd(size_t bytes)
 		return fd;
 	close(fd);
 	return ret;
+}
+
+/* This is not the daemon's work: the kernel has it wait for whoever writes to the memfd. */
+static int make_dmabuf(int memfd, size_t bytes)
+{
+	const struct udmabuf_create create = {
+		.memfd = (uint32_t)memfd, .flags = UDMABUF_FLAGS_CLOEXEC, .size = bytes,
+	};
+	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), fd;
+
+	if (device < 0)
+		return -1;
+	fd = ioctl(device, UDMABUF_CREATE, &create);
+	close(device);
+	return fd;
+}
+
+int daemon_shared(size_t bytes)
+{
+	int memfd = make_memfd(bytes), dmabuf;
+
+	if (memfd < 0)
+		return memfd;
+	dmabuf = make_dmabuf(memfd, bytes);
+	if (dmabuf < 0)
+		return memfd;
+	close(memfd);
+	return dmabuf;
 }
 
 uint32_t daemon_freed(const struct fnpu_device *device)
@@ -315,7 +346,7 @@ static void daemon_bo_destroy(struct fnpu_bo *bo)
 
 static int daemon_bo_create(struct fnpu_bo *bo, struct fnpu_error *error)
 {
-	int ret = bo_open(bo, daemon_memfd(bo->bytes), error);
+	int ret = bo_open(bo, daemon_shared(bo->bytes), error);
 
 	if (ret || bo->map)
 		return ret;
@@ -326,13 +357,13 @@ static int daemon_bo_create(struct fnpu_bo *bo, struct fnpu_error *error)
 /* What it is, the daemon sees when a session first uses it. */
 static int daemon_bo_import(struct fnpu_bo *bo, int fd, struct fnpu_error *error)
 {
-	const off_t bytes = lseek(fd, 0, SEEK_END);
+	struct stat st;
 	int copy;
 
-	if (bytes <= 0)
+	if (fstat(fd, &st) || st.st_size <= 0)
 		return fnpu_fail(error, -EINVAL,
 				 "file descriptor %d is no buffer: neither a dma-buf nor a memfd", fd);
-	bo->bytes = (size_t)bytes;
+	bo->bytes = (size_t)st.st_size;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return bo_open(bo, copy < 0 ? -errno : copy, error);
 }

@@ -25,8 +25,12 @@ struct daemon_memory {
 /** daemon_memory_put() - one user less. NULL is fine. */
 void daemon_memory_put(struct daemon_memory *memory);
 
-/** daemon_memfd() - @bytes of memory for inputs that the daemon takes; a file descriptor or -errno */
-int daemon_memfd(size_t bytes);
+/**
+ * daemon_shared() - @bytes of memory for inputs, whole pages, that the daemon takes
+ * A dma-buf, which the NPU can read, where this process may make one (/dev/udmabuf); otherwise a
+ * memfd. A file descriptor or a negative errno.
+ */
+int daemon_shared(size_t bytes);
 
 /** daemon_freed() - buffers of @device that have been freed so far, mod 2^32 */
 uint32_t daemon_freed(const struct fnpu_device *device);

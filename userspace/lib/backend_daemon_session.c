@@ -2,7 +2,7 @@
 /*
  * A session in fluidnpud, seen from its client.
  *
- * Inputs are written once, as the NPU takes them, into slots of a memfd from which it or the daemon
+ * Inputs are written once, as the NPU takes them, into slots of shared memory from which it or the daemon
  * reads them, or they are in a buffer of the user's; what goes through the socket is where they lie.
  * A slot is taken from submit until the call after the one that returned
  * its result:
@@ -420,6 +420,21 @@ static int send_buffer(struct daemon_session *d, uint32_t number, int fd, size_t
 	return ask(d, &m, sizeof(m), fd, FNPUD_BUFFERED, sizeof(struct fnpud_header), error);
 }
 
+/* False: the daemon does not listen now. */
+static bool release_buffer(struct daemon_session *d, uint32_t number)
+{
+	const struct fnpud_release m = {
+		.header = { .type = FNPUD_RELEASE, .bytes = sizeof(m) },
+		.buffer = number,
+	};
+
+	if (daemon_send(d->conn, &m, sizeof(m), -1))
+		return false;
+	daemon_memory_put(d->buffers[number].memory);
+	d->buffers[number].memory = NULL;
+	return true;
+}
+
 /* Those that have been freed and have no samples are the daemon's no longer, as far as it listens. */
 static void release_freed(struct daemon_session *d)
 {
@@ -429,20 +444,11 @@ static void release_freed(struct daemon_session *d)
 	if (freed == d->seen_freed)
 		return;
 	for (uint32_t i = 0; i < FNPUD_MAX_BUFFERS; i++) {
-		const struct fnpud_release m = {
-			.header = { .type = FNPUD_RELEASE, .bytes = sizeof(m) },
-			.buffer = i,
-		};
-		struct daemon_buffer *b = &d->buffers[i];
+		const struct daemon_buffer *b = &d->buffers[i];
 
-		if (!b->memory || !atomic_load(&b->memory->freed))
-			continue;
-		if (b->samples || daemon_send(d->conn, &m, sizeof(m), -1)) {
+		if (b->memory && atomic_load(&b->memory->freed) &&
+		    (b->samples || !release_buffer(d, i)))
 			all = false;
-			continue;
-		}
-		daemon_memory_put(b->memory);
-		b->memory = NULL;
 	}
 	if (all)
 		d->seen_freed = freed;
@@ -464,6 +470,34 @@ static uint32_t spare_number(const struct daemon_session *d)
 	return spare;
 }
 
+/* @bo as number @number. What fails without the daemon's refusal is the end of the session. */
+static int tell_buffer(struct daemon_session *d, uint32_t number, const struct fnpu_bo *bo)
+{
+	const struct daemon_memory *memory = bo->priv;
+	struct fnpud_header *m = (struct fnpud_header *)d->message;
+	int ret;
+
+	m->type = FNPUD_NONE;
+	ret = send_buffer(d, number, memory->fd, bo->bytes, &d->session.error);
+	if (ret && m->type != FNPUD_ERROR) {
+		lose(d, ret == -EPROTO ? ret : -ENODEV);
+		return d->session.broken;
+	}
+	if (ret == -ESHUTDOWN) {	/* not about the buffer: it stops */
+		take_message(d, sizeof(struct fnpud_error));
+		return d->session.broken;
+	}
+	return ret;
+}
+
+/* Those without samples, which it may be told of again. */
+static void release_idle(struct daemon_session *d)
+{
+	for (uint32_t i = SLOTS_BUFFER + 1; i < FNPUD_MAX_BUFFERS; i++)
+		if (d->buffers[i].memory && !d->buffers[i].samples)
+			release_buffer(d, i);
+}
+
 /* The number by which the daemon knows @bo, or a negative errno. */
 static int find_buffer(struct daemon_session *d, const struct fnpu_bo *bo)
 {
@@ -479,13 +513,13 @@ static int find_buffer(struct daemon_session *d, const struct fnpu_bo *bo)
 		return fnpu_fail(&d->session.error, -EAGAIN,
 				 "%u buffers have samples without a result: fetch results first",
 				 FNPUD_MAX_BUFFERS - 1);
-	ret = send_buffer(d, number, memory->fd, bo->bytes, &d->session.error);
-	if (ret == -ESHUTDOWN)
-		take_message(d, sizeof(struct fnpud_error));	/* not about the buffer: it stops */
-	else if (ret == -ETIMEDOUT)
-		lose(d, ret);	/* a late answer would be taken for the next one's */
-	daemon_memory_put(d->buffers[number].memory);	/* which the daemon has let go of, or will */
+	daemon_memory_put(d->buffers[number].memory);	/* which the daemon lets go of now */
 	d->buffers[number].memory = NULL;
+	ret = tell_buffer(d, number, bo);
+	if (ret == -EDQUOT) {
+		release_idle(d);
+		ret = tell_buffer(d, number, bo);
+	}
 	if (ret)
 		return ret;
 	atomic_fetch_add(&memory->users, 1);
@@ -536,12 +570,13 @@ static int daemon_submit(struct fnpu_session *s, const struct fnpu_request *r)
 		s->stats.rejected++;
 		return fnpu_fail(&s->error, -EAGAIN, "the queue is full: fetch results first");
 	}
-	release_freed(d);
 	index = index_peek(&d->free_slots, 0);
 	slot = &d->slots[index];
 	ret = place_input(d, index, r);
-	if (ret)
+	if (ret) {
+		update_fd(d);	/* results may have come with the answer */
 		return ret;
+	}
 	index_pop(&d->free_slots);
 	slot->state = SLOT_WAITING;
 	slot->generation++;
@@ -571,8 +606,10 @@ static bool is_moving(const struct daemon_session *d)
 
 static void advance(struct daemon_session *d)
 {
-	if (!d->session.broken)
+	if (!d->session.broken) {
+		release_freed(d);
 		push(d);
+	}
 	if (!d->session.broken || d->running)
 		pull(d);
 }
@@ -884,7 +921,7 @@ static int make_inputs(struct daemon_session *d, struct fnpu_error *error)
 	/* whole pages, which alone can be the NPU's */
 	d->inputs_bytes = (d->num_slots * d->input_stride + FLUIDNPU_PAGE_BYTES - 1) &
 			  ~(size_t)(FLUIDNPU_PAGE_BYTES - 1);
-	fd = daemon_memfd(d->inputs_bytes);
+	fd = daemon_shared(d->inputs_bytes);
 	if (fd < 0)
 		return fnpu_fail(error, fd, "no memory for inputs: %s", strerror(-fd));
 	d->inputs = mmap(NULL, d->inputs_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

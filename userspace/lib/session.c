@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -79,11 +78,14 @@ static int open_buffer(struct fnpu_session *s, enum session_buffer which, size_t
 	return ret;
 }
 
-/* No sample shall wait for a page of its own session. Where this is not possible, some will. */
-static void commit(struct fnpu_bo *bo)
+/* No sample shall wait for a page of its own session; they are all zero yet. */
+static void commit(const struct fnpu_bo *bo)
 {
-	if (bo && fnpu_bo_bytes(bo) <= MAX_COMMITTED_BYTES)
-		madvise(fnpu_bo_map(bo), fnpu_bo_bytes(bo), MADV_POPULATE_WRITE);
+	volatile char *at = bo ? fnpu_bo_map(bo) : NULL;
+
+	for (size_t i = 0; at && i < fnpu_bo_bytes(bo) && i < MAX_COMMITTED_BYTES;
+	     i += FLUIDNPU_PAGE_BYTES)
+		at[i] = 0;
 }
 
 static int open_buffers(struct fnpu_session *s, struct fnpu_error *error)
