@@ -356,6 +356,9 @@ $(OUT)/tests/host/%: $(OUT)/obj/tests/host/%.o $(call obj,$(host_helpers)) \
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka $(LIBS_NPUCC) $(LIBS_LIB) $(LIBS_TOOLS)
 
 $(OUT)/tests/host/test_npustat_view: $(call obj,$(wildcard tools/npustat_*.c))
+# In the VM it has a buffer of another driver.
+$(OUT)/obj/tests/host/test_daemon_buffers.o: ALL_CFLAGS += -Itests/vm
+$(OUT)/tests/host/test_daemon_buffers: $(call obj,tests/vm/vgem.c tests/vm/tap.c)
 # The daemon with many clients at once.
 $(OUT)/tests/daemon/soak: $(OUT)/obj/tests/daemon/soak.o $(OUT)/obj/tests/host/daemon_peer.o $(LIB).a
 	$(call msg,LD,$@)

@@ -25,6 +25,7 @@
 
 #include "daemon_peer.h"
 #include "lib_rig.h"
+#include "vgem.h"
 
 #define PAGE		4096u
 #define MORE_THAN_ALL	(3 * FNPUD_MAX_BUFFERS)
@@ -59,7 +60,7 @@ static int setup(void **state)
 	lib_model_write(&tiny, path);
 	rig.daemon = daemon_start((const char *const[]){
 		daemon_path, "--backend", npu(), "--model", path, "--socket", rig.socket,
-		"--client-memory-mib", "1", "--client-buffers", "64", NULL });
+		"--client-memory-mib", "2", "--client-buffers", "64", NULL });
 	if (fnpu_device_open("daemon", rig.socket, &rig.lib.device, &rig.lib.error) ||
 	    fnpu_model_load(path, &rig.lib.model, &rig.lib.error)) {
 		print_error("%s\n", rig.lib.error.text);
@@ -189,7 +190,7 @@ static void buffers_with_samples_keep_their_numbers(void **state)
 	fnpu_session_close(s);
 }
 
-/* Ten times the quota in all, and never more than half of it at a time. */
+/* Five times the quota in all, and never more than half of it at a time. */
 static void what_is_freed_is_released(void **state)
 {
 	struct rig *rig = *state;
@@ -218,7 +219,7 @@ static void idle_buffers_make_room(void **state)
 	struct fnpu_bo *bos[3];
 
 	for (uint64_t n = 0; n < 3; n++) {
-		bos[n] = new_bo(rig, 400 << 10);
+		bos[n] = new_bo(rig, 800 << 10);
 		fill(bos[n], 0, n);
 	}
 	for (uint64_t n = 0; n < 9; n++) {
@@ -258,7 +259,7 @@ static void what_the_daemon_refuses_leaves_the_session_as_it_is(void **state)
 	struct rig *rig = *state;
 	struct fnpu_session *s = lib_rig_open(&rig->lib, NULL);
 
-	refuse(rig, s, new_bo(rig, 2 << 20), -EDQUOT, "--client-memory-mib");
+	refuse(rig, s, new_bo(rig, 4 << 20), -EDQUOT, "--client-memory-mib");
 	refuse(rig, s, import(rig, peer_memfd(PAGE, 0)), -EINVAL, "F_SEAL_SHRINK");
 	refuse(rig, s, import(rig, open(lib_temp_path("tiny.fnpu"), O_RDONLY)), -EINVAL,
 	       "memfd");
@@ -312,6 +313,43 @@ static void memory_of_others_is_read(void **state)
 	expect(rig, s, 2);
 	fnpu_session_close(s);
 	fnpu_bo_free(bo);
+}
+
+static struct fnpu_result result_of(struct rig *rig, struct fnpu_session *s, const struct fnpu_bo *bo,
+				    uint64_t n)
+{
+	assert_int_equal(submit(s, bo, 0, n), 0);
+	assert_int_equal(lib_rig_collect(&rig->lib, s), 1);
+	return rig->lib.results[0];
+}
+
+/* The NPU of all does not wait for a device of one; its own jobs are nothing to wait for. */
+static void what_another_device_writes_is_not_waited_for(void **state)
+{
+	struct rig *rig = *state;
+	struct fnpu_session *s;
+	struct fnpu_result r;
+	struct fnpu_bo *bo;
+	struct vgem vgem;
+
+	if (strcmp(npu(), "kmd"))
+		return;		/* only a kernel has other devices */
+	assert_true(vgem_open(&vgem));
+	s = lib_rig_open(&rig->lib, NULL);
+	bo = import(rig, vgem_export(&vgem));
+	memcpy(vgem.map, lib_rig_sure, LIB_MODEL_INPUTS);
+	for (uint64_t n = 0; n < 40; n++)
+		assert_int_equal(submit(s, bo, 0, 2 * n + 1), 0);
+	expect(rig, s, 40);
+	assert_int_equal(vgem_block(&vgem), 0);
+	r = result_of(rig, s, bo, 1);
+	assert_int_equal(r.status, -EBUSY);
+	assert_non_null(strstr(r.reason, "still being written"));
+	assert_int_equal(vgem_release(&vgem), 0);
+	assert_int_equal(result_of(rig, s, bo, 1).status, 0);
+	fnpu_bo_free(bo);
+	fnpu_session_close(s);
+	vgem_close(&vgem);
 }
 
 /* ---- those that say what they like ---- */
@@ -399,7 +437,7 @@ static void name_makes_no_dmabuf(void **state)
 	int conn, sealed;
 
 	if (fd < 0)
-		skip();		/* who is not root cannot do it so simply */
+		return;		/* who is not root cannot do it so simply */
 	unlink(name);
 	assert_int_equal(ftruncate(fd, PAGE), 0);
 	sealed = peer_memfd(PAGE, F_SEAL_SHRINK);
@@ -424,6 +462,7 @@ int main(int argc, char **argv)
 		TEST(refusal_does_not_hide_results),
 		TEST(what_the_daemon_refuses_leaves_the_session_as_it_is),
 		TEST(memory_of_others_is_read),
+		TEST(what_another_device_writes_is_not_waited_for),
 		TEST(buffers_stay_while_they_have_samples),
 		TEST(number_of_buffers_is_bounded),
 		TEST(no_more_is_taken_than_is_charged),

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "npu.h"
+#include <xf86drm.h>
+
 #include "tap.h"
 #include "vgem.h"
 
@@ -26,6 +28,11 @@ struct vgem_fence_signal {
 #define IOCTL_VGEM_FENCE_ATTACH	DRM_IOWR(DRM_COMMAND_BASE + 1, struct vgem_fence_attach)
 #define IOCTL_VGEM_FENCE_SIGNAL	DRM_IOW(DRM_COMMAND_BASE + 2, struct vgem_fence_signal)
 
+static int drm_ioctl(int fd, unsigned long request, void *arg)
+{
+	return drmIoctl(fd, request, arg) ? -errno : 0;
+}
+
 /* The node of a DRM driver; -1 if there is none. */
 static int open_drm(const char *driver)
 {
@@ -40,7 +47,7 @@ static int open_drm(const char *driver)
 
 		fd = open(nodes.gl_pathv[i], O_RDWR | O_CLOEXEC);
 		if (fd >= 0 &&
-		    (npu_ioctl(fd, DRM_IOCTL_VERSION, &version) || strcmp(name, driver))) {
+		    (drm_ioctl(fd, DRM_IOCTL_VERSION, &version) || strcmp(name, driver))) {
 			close(fd);
 			fd = -1;
 		}
@@ -54,7 +61,7 @@ static int8_t *map_buffer(int fd, uint32_t handle)
 	struct drm_mode_map_dumb args = { .handle = handle };
 	void *map = MAP_FAILED;
 
-	if (!npu_ioctl(fd, DRM_IOCTL_MODE_MAP_DUMB, &args))
+	if (!drm_ioctl(fd, DRM_IOCTL_MODE_MAP_DUMB, &args))
 		map = mmap(NULL, VGEM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 			   (off_t)args.offset);
 	return map == MAP_FAILED ? NULL : map;
@@ -71,7 +78,7 @@ bool vgem_open(struct vgem *vgem)
 	vgem->fd = open_drm("vgem");
 	if (vgem->fd < 0)
 		return false;
-	EXPECT_OK(npu_ioctl(vgem->fd, DRM_IOCTL_MODE_CREATE_DUMB, &args));
+	EXPECT_OK(drm_ioctl(vgem->fd, DRM_IOCTL_MODE_CREATE_DUMB, &args));
 	EXPECT_EQ(args.size, VGEM_BYTES);
 	vgem->handle = args.handle;
 	vgem->map = map_buffer(vgem->fd, vgem->handle);
@@ -90,14 +97,14 @@ int vgem_export(const struct vgem *vgem)
 {
 	int dmabuf;
 
-	EXPECT_OK(prime_export(vgem->fd, vgem->handle, &dmabuf));
+	EXPECT_OK(drmPrimeHandleToFD(vgem->fd, vgem->handle, DRM_CLOEXEC | DRM_RDWR, &dmabuf));
 	return dmabuf;
 }
 
 int vgem_block(struct vgem *vgem)
 {
 	struct vgem_fence_attach args = { .handle = vgem->handle, .flags = VGEM_FENCE_WRITE };
-	int ret = npu_ioctl(vgem->fd, IOCTL_VGEM_FENCE_ATTACH, &args);
+	int ret = drm_ioctl(vgem->fd, IOCTL_VGEM_FENCE_ATTACH, &args);
 
 	vgem->fence = args.out_fence;
 	return ret;
@@ -107,7 +114,7 @@ int vgem_release(struct vgem *vgem)
 {
 	struct vgem_fence_signal args = { .fence = vgem->fence };
 
-	return npu_ioctl(vgem->fd, IOCTL_VGEM_FENCE_SIGNAL, &args);
+	return drm_ioctl(vgem->fd, IOCTL_VGEM_FENCE_SIGNAL, &args);
 }
 
 void unload_module(const char *module)

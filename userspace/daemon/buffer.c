@@ -221,7 +221,7 @@ static bool is_written(const struct fnpud_memory *m)
 /* Whether all in @sync_file that has not happened yet is the NPU's. */
 static bool is_npus(int sync_file)
 {
-	struct sync_fence_info fences[MAX_FENCES];
+	struct sync_fence_info fences[MAX_FENCES] = { 0 };
 	struct sync_file_info info = {
 		.num_fences = MAX_FENCES, .sync_fence_info = (uintptr_t)fences,
 	};
