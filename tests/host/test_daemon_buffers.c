@@ -29,6 +29,7 @@
 
 #define PAGE		4096u
 #define MORE_THAN_ALL	(3 * FNPUD_MAX_BUFFERS)
+#define MANY		1000	/* messages that no socket holds */
 #define MOST_BUFFERS	64	/* of the process, fluidnpud --client-buffers */
 
 /** struct rig - a daemon, and the library's device in it */
@@ -284,6 +285,34 @@ static void refusal_does_not_hide_results(void **state)
 	fnpu_session_close(s);
 }
 
+/* A daemon that does not read for a while is told later. */
+static void full_socket_is_not_the_end(void **state)
+{
+	const struct fnpu_session_options options = { .queue_bound = MANY };
+	struct rig *rig = *state;
+	struct fnpu_session *s = lib_rig_open(&rig->lib, &options);
+	struct fnpu_bo *bo = new_bo(rig, PAGE);
+	int n, total = 0;
+
+	fill(bo, 0, 1);
+	assert_int_equal(kill(rig->daemon, SIGSTOP), 0);
+	for (uint64_t i = 0; i < MANY - 1; i++) {
+		assert_int_equal(lib_rig_submit(s, i, lib_rig_sure), 0);
+		assert_int_equal(fnpu_session_flush(s), 0);
+	}
+	assert_int_equal(submit(s, bo, 0, 1), -EAGAIN);
+	assert_non_null(strstr(fnpu_session_error(s), "has not read yet"));
+	assert_int_equal(kill(rig->daemon, SIGCONT), 0);
+	while ((n = fnpu_session_wait(s, rig->lib.results, LIB_RIG_RESULTS, -1)) > 0)
+		total += n;
+	assert_int_equal(n, 0);
+	assert_int_equal(total, MANY - 1);
+	assert_int_equal(submit(s, bo, 0, 1), 0);
+	expect(rig, s, 1);
+	fnpu_bo_free(bo);
+	fnpu_session_close(s);
+}
+
 /* In the VM as a dma-buf, too. */
 static void memory_of_others_is_read(void **state)
 {
@@ -461,6 +490,7 @@ int main(int argc, char **argv)
 		TEST(idle_buffers_make_room),
 		TEST(refusal_does_not_hide_results),
 		TEST(what_the_daemon_refuses_leaves_the_session_as_it_is),
+		TEST(full_socket_is_not_the_end),
 		TEST(memory_of_others_is_read),
 		TEST(what_another_device_writes_is_not_waited_for),
 		TEST(buffers_stay_while_they_have_samples),

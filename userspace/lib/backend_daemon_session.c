@@ -475,8 +475,12 @@ static int tell_buffer(struct daemon_session *d, uint32_t number, const struct f
 {
 	const struct daemon_memory *memory = bo->priv;
 	struct fnpud_header *m = (struct fnpud_header *)d->message;
+	struct pollfd p = { .fd = d->conn, .events = POLLOUT };
 	int ret;
 
+	if (poll(&p, 1, 0) == 0)
+		return fnpu_fail(&d->session.error, -EAGAIN,
+				 "fluidnpud has not read yet what it was sent: fetch results first");
 	m->type = FNPUD_NONE;
 	ret = send_buffer(d, number, memory->fd, bo->bytes, &d->session.error);
 	if (ret && m->type != FNPUD_ERROR) {
