@@ -41,13 +41,6 @@ struct rig {
 
 static char daemon_path[4096];
 
-static const char *npu(void)
-{
-	const char *name = getenv("FNPU_TEST_BACKEND");
-
-	return name ? name : "emu";
-}
-
 static int setup(void **state)
 {
 	static struct rig rig;
@@ -60,7 +53,7 @@ static int setup(void **state)
 	strncpy(rig.socket, lib_temp_path("buffers.sock"), sizeof(rig.socket) - 1);
 	lib_model_write(&tiny, path);
 	rig.daemon = daemon_start((const char *const[]){
-		daemon_path, "--backend", npu(), "--model", path, "--socket", rig.socket,
+		daemon_path, "--backend", lib_rig_backend(), "--model", path, "--socket", rig.socket,
 		"--client-memory-mib", "2", "--client-buffers", "64", NULL });
 	if (fnpu_device_open("daemon", rig.socket, &rig.lib.device, &rig.lib.error) ||
 	    fnpu_model_load(path, &rig.lib.model, &rig.lib.error)) {
@@ -323,7 +316,7 @@ static void memory_of_others_is_read(void **state)
 	struct fnpu_bo *bo;
 
 	assert_int_equal(pwrite(fd, lib_rig_sure, LIB_MODEL_INPUTS, 128), LIB_MODEL_INPUTS);
-	if (!strcmp(npu(), "kmd")) {
+	if (!strcmp(lib_rig_backend(), "kmd")) {
 		create.memfd = (uint32_t)fd;
 		assert_true(device >= 0);
 		bo = import(rig, ioctl(device, UDMABUF_CREATE, &create));
@@ -361,7 +354,7 @@ static void what_another_device_writes_is_not_waited_for(void **state)
 	struct fnpu_bo *bo;
 	struct vgem vgem;
 
-	if (strcmp(npu(), "kmd"))
+	if (strcmp(lib_rig_backend(), "kmd"))
 		return;		/* only a kernel has other devices */
 	assert_true(vgem_open(&vgem));
 	s = lib_rig_open(&rig->lib, NULL);

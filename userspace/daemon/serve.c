@@ -336,12 +336,13 @@ static uint64_t slo_left(const struct fnpud_task *task, int64_t now_ns)
 static int submit_input(struct fnpud_engine *e, const struct fnpud_memory *m, uint64_t offset,
 			struct fnpu_request *request)
 {
-	int ret = fnpud_memory_ready(m);
+	int ret;
 
-	if (ret)
-		return ret;
 	request->input_bytes = fnpud_input_bytes(request->format, e->model->info->input_bytes);
 	if (m->bo && request->format == FNPU_INPUT_I8_NHWC) {
+		ret = fnpud_memory_ready(m);
+		if (ret)
+			return ret;
 		request->bo = m->bo;
 		request->bo_offset = offset;
 		ret = fnpu_session_submit(e->session, request);

@@ -125,7 +125,7 @@ int fnpu_device_counters(struct fnpu_device *device, struct fnpu_counters *count
  * @bo: out; fnpu_bo_free() it
  *
  * Any thread. Errors: -EINVAL, -ENOMEM, -ENOSPC no address space left, -ENODEV,
- * -EMFILE with a daemon, where it is a memfd.
+ * -EMFILE with a daemon, where it is a memfd or a dma-buf.
  */
 int fnpu_bo_alloc(struct fnpu_device *device, size_t bytes,
 		  struct fnpu_bo **bo, struct fnpu_error *error);

@@ -3,9 +3,8 @@
  * A session in fluidnpud, seen from its client.
  *
  * Inputs are written once, as the NPU takes them, into slots of shared memory from which it or the daemon
- * reads them, or they are in a buffer of the user's; what goes through the socket is where they lie.
- * A slot is taken from submit until the call after the one that returned
- * its result:
+ * reads them, or they are in a buffer of the user's; what goes through the socket is where they lie. A
+ * slot is taken from submit until the call after the one that returned its result:
  *
  *	FREE ──submit──► WAITING ──SUBMIT sent──► RUNNING ──RESULTS──► DONE ──poll──► TAKEN ──► FREE
  *
@@ -475,12 +474,8 @@ static int tell_buffer(struct daemon_session *d, uint32_t number, const struct f
 {
 	const struct daemon_memory *memory = bo->priv;
 	struct fnpud_header *m = (struct fnpud_header *)d->message;
-	struct pollfd p = { .fd = d->conn, .events = POLLOUT };
 	int ret;
 
-	if (poll(&p, 1, 0) == 0)
-		return fnpu_fail(&d->session.error, -EAGAIN,
-				 "fluidnpud has not read yet what it was sent: fetch results first");
 	m->type = FNPUD_NONE;
 	ret = send_buffer(d, number, memory->fd, bo->bytes, &d->session.error);
 	if (ret && m->type != FNPUD_ERROR) {
@@ -506,6 +501,7 @@ static void release_idle(struct daemon_session *d)
 static int find_buffer(struct daemon_session *d, const struct fnpu_bo *bo)
 {
 	struct daemon_memory *memory = bo->priv;
+	struct pollfd p = { .fd = d->conn, .events = POLLOUT };
 	uint32_t number;
 	int ret;
 
@@ -517,6 +513,9 @@ static int find_buffer(struct daemon_session *d, const struct fnpu_bo *bo)
 		return fnpu_fail(&d->session.error, -EAGAIN,
 				 "%u buffers have samples without a result: fetch results first",
 				 FNPUD_MAX_BUFFERS - 1);
+	if (poll(&p, 1, 0) == 0)
+		return fnpu_fail(&d->session.error, -EAGAIN,
+				 "fluidnpud has not read yet what it was sent: fetch results first");
 	daemon_memory_put(d->buffers[number].memory);	/* which the daemon lets go of now */
 	d->buffers[number].memory = NULL;
 	ret = tell_buffer(d, number, bo);
